@@ -1,0 +1,1 @@
+"""Our words: what do time, identity, settings and errors mean everywhere else?"""

@@ -1,0 +1,1 @@
+"""The desk's judgement: from what is known tonight, what should be held, and why?"""

@@ -1,0 +1,1 @@
+"""The hands: how is an attempt started, watched and stopped?"""

@@ -1,0 +1,1 @@
+"""Derived series: what do the prices of the past say, in numbers?"""

@@ -1,0 +1,1 @@
+"""The memory: what has happened, and what was decided because of it?"""

@@ -1,0 +1,1 @@
+"""Facts about exchanges: when is a market open, and since when is that known?"""

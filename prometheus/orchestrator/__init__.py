@@ -1,0 +1,1 @@
+"""The driver: how do facts reach the core, and orders the hands?"""

@@ -1,0 +1,1 @@
+"""The language users declare in: what should run, for which session, and by when?"""
