@@ -36,7 +36,9 @@ def to_us(at: datetime) -> int:
     """Microseconds since the epoch of an aware datetime; a naive one raises `UserError`."""
     if at.tzinfo is None:
         raise UserError(
-            f"the datetime {at!r} has no time zone", allowed="aware datetimes", hint="pass tzinfo=datetime.UTC"
+            f"the datetime {at!r} has no time zone",
+            allowed="aware datetimes",
+            hint="pass tzinfo=datetime.UTC",
         )
     return (at - _EPOCH) // _ONE_US
 
@@ -101,7 +103,14 @@ def format_duration(value_us: int) -> str:
     if value_us == 0:
         return "0s"
     parts, rest = [], value_us
-    for unit, size in (("d", DAY_US), ("h", HOUR_US), ("min", MINUTE_US), ("s", SECOND_US), ("ms", 1_000), ("us", 1)):
+    for unit, size in (
+        ("d", DAY_US),
+        ("h", HOUR_US),
+        ("min", MINUTE_US),
+        ("s", SECOND_US),
+        ("ms", 1_000),
+        ("us", 1),
+    ):
         count, rest = divmod(rest, size)
         if count:
             parts.append(f"{count}{unit}")

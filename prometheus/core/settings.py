@@ -1,0 +1,203 @@
+"""Settings: `prometheus.toml` in the working directory, then a fixed list of variables, then flags.
+
+Later ones win. Variables that begin with PROMETHEUS_ but are not in `VARIABLES` are ignored, because clusters inject
+their own. This is the one file of `core`, with `db_health`, that touches the world.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from prometheus.core.errors import SettingsError
+
+VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "PROMETHEUS_HOME": ("home",),
+    "PROMETHEUS_LEDGER_URL": ("ledger", "url"),
+    "PROMETHEUS_HISTORICAL_PATH": ("historical", "path"),
+    "PROMETHEUS_RUNTIME_URL": ("runtime", "url"),
+    "PROMETHEUS_DATA_MIRROR": ("data", "mirror"),
+    "PROMETHEUS_DATA_CACHE": ("data", "cache"),
+    "PROMETHEUS_EXECUTOR": ("executor", "kind"),
+    "PROMETHEUS_CPU": ("resources", "cpu"),
+    "PROMETHEUS_MEMORY": ("resources", "memory"),
+    "PROMETHEUS_WEB_PORT": ("web", "port"),
+    "PROMETHEUS_SEED": ("seed",),
+}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LedgerSettings(_Section):
+    url: str | None = None
+
+
+class PathSettings(_Section):
+    path: Path | None = None
+
+
+class RuntimeSettings(_Section):
+    url: str | None = None
+
+
+class DataSettings(_Section):
+    mirror: Path | None = None
+    cache: Path | None = None
+
+
+class ResourceSettings(_Section):
+    """What the machine offers; what is left out is found out (`prometheus doctor` shows it)."""
+
+    cpu: float | None = Field(default=None, gt=0)
+    memory: str | None = None
+    gpu: tuple[float, ...] = ()  # one number a device, normally 1.0 each
+    pools: dict[str, int] = Field(default_factory=dict)
+
+
+class ExecutorSettings(_Section):
+    kind: Literal["local", "ray"] = "local"
+    log_limit: str = "10MB"
+    grace: str = "10s"
+
+
+class WebSettings(_Section):
+    port: int = Field(default=8470, ge=0, le=65535)
+
+
+class AlertSettings(_Section):
+    urls: tuple[str, ...] = ()
+
+
+class Settings(_Section):
+    """Every setting, checked. Paths may be relative to the working directory; `resolved` makes them absolute."""
+
+    home: Path = Path(".prometheus")
+    seed: int = 0
+    ledger: LedgerSettings = LedgerSettings()
+    historical: PathSettings = PathSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+    data: DataSettings = DataSettings()
+    resources: ResourceSettings = ResourceSettings()
+    executor: ExecutorSettings = ExecutorSettings()
+    web: WebSettings = WebSettings()
+    alerts: AlertSettings = AlertSettings()
+    markets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    auth: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def ledger_url(self) -> str:
+        return self.ledger.url or f"sqlite:///{self.home / 'ledger.db'}"
+
+    @property
+    def historical_path(self) -> Path:
+        return self.historical.path or self.home / "historical"
+
+    @property
+    def runtime_url(self) -> str:
+        return self.runtime.url or f"sqlite:///{self.home / 'runtime.db'}"
+
+    @property
+    def data_mirror(self) -> Path | None:
+        return self.data.mirror
+
+    @property
+    def cache(self) -> Path:
+        """Where fetched reference data is kept; shared by every checkout of a user, unlike `home`."""
+        if self.data.cache is not None:
+            return self.data.cache
+        base = os.environ.get("XDG_CACHE_HOME")
+        return (Path(base) if base else Path.home() / ".cache") / "prometheus-desk"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make a worker process see these same settings, wherever it runs."""
+        found = {
+            "PROMETHEUS_HOME": str(self.home),
+            "PROMETHEUS_HISTORICAL_PATH": str(self.historical_path),
+            "PROMETHEUS_RUNTIME_URL": self.runtime_url,
+            "PROMETHEUS_DATA_CACHE": str(self.cache),
+            "PROMETHEUS_SEED": str(self.seed),
+        }
+        if self.data_mirror is not None:
+            found["PROMETHEUS_DATA_MIRROR"] = str(self.data_mirror)
+        return found
+
+
+def load_settings(
+    directory: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[tuple[str, ...], object] | None = None,
+) -> Settings:
+    """The settings in force: file, then variables, then `flags` (keyed by path, such as ("ledger", "url")).
+
+    Raises `SettingsError` that names the file or variable, the value and what was allowed. Paths come back absolute.
+    """
+    directory = Path.cwd() if directory is None else directory
+    environ = os.environ if environ is None else environ
+    values = _read_file(directory / "prometheus.toml")
+    source: dict[tuple[str, ...], str] = {}
+    for variable, path in VARIABLES.items():
+        if environ.get(variable):
+            _put(values, path, environ[variable])
+            source[path] = f"the variable {variable}"
+    for path, value in (flags or {}).items():
+        if value is not None:
+            _put(values, path, value)
+            source[path] = f"the flag for {'.'.join(path)}"
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error, source) from None
+    return _absolute(settings, directory)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{path} cannot be read: {error}", hint="check its permissions and encoding"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(
+            f"{path} is not valid TOML: {error}", hint="see https://toml.io for the syntax"
+        ) from None
+
+
+def _put(values: dict[str, Any], path: tuple[str, ...], value: object) -> None:
+    for key in path[:-1]:
+        section = values.setdefault(key, {})
+        if not isinstance(section, dict):
+            raise SettingsError(f"the setting {key!r} is {section!r}", allowed=f"a table [{key}]")
+        values = section
+    values[path[-1]] = value
+
+
+def _absolute(settings: Settings, directory: Path) -> Settings:
+    def full(path: Path | None) -> Path | None:
+        return None if path is None else (directory / path.expanduser()).absolute()
+
+    return settings.model_copy(
+        update={
+            "home": full(settings.home),
+            "historical": PathSettings(path=full(settings.historical.path)),
+            "data": DataSettings(mirror=full(settings.data.mirror), cache=full(settings.data.cache)),
+        }
+    )
+
+
+def _explain(error: ValidationError, source: Mapping[tuple[str, ...], str]) -> SettingsError:
+    lines = []
+    for fault in error.errors():
+        path = tuple(str(part) for part in fault["loc"])
+        where = source.get(path, "prometheus.toml")
+        lines.append(f"{'.'.join(path)} in {where} is {fault['input']!r}: {fault['msg'].lower()}")
+    return SettingsError("; ".join(lines), hint="docs/settings.md lists every setting with its values")

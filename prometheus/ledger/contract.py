@@ -1,0 +1,85 @@
+"""What every ledger promises: one transaction a turn, fenced by the leader's epoch, readable by anyone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from prometheus.core.errors import StoreError
+from prometheus.scheduler.decisions import Decision
+from prometheus.scheduler.events import Event
+from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, Snapshot, TaskRow
+
+
+class LedgerUnavailableError(StoreError):
+    """The ledger cannot be reached or written now (disk full, database gone, locked): nothing was written, try again."""
+
+
+class StaleRevisionError(StoreError):
+    """Somebody else has committed since: throw the scheduler away and rebuild it from the rows."""
+
+
+class LeaseLostError(StoreError):
+    """Another leader holds a later epoch: this process must not decide any more."""
+
+
+class LeaseHeldError(StoreError):
+    """Another living leader holds the ledger; the message names it (host, process, since when)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One committed turn, as the log keeps it."""
+
+    revision: int
+    epoch: int
+    at_us: int
+    events: tuple[Event, ...]
+    decisions: tuple[Decision, ...]
+
+
+class Ledger(Protocol):
+    """Append-only turns and the current rows that follow from them.
+
+    Atomic: a turn and its row changes are one transaction. Idempotent: committing a revision again that is already
+    there with the same content succeeds without writing. Ordered: revisions are consecutive from 1.
+    """
+
+    def acquire(self, owner: str, now_us: int) -> int:
+        """Become leader; the new epoch, higher than any before. `LeaseHeldError` while another leader lives."""
+
+    def commit(
+        self, epoch: int, revision: int, at_us: int, events: Sequence[Event], decisions: Sequence[Decision]
+    ) -> None:
+        """Write turn `revision` (the last one plus 1) durably, or raise and write nothing.
+
+        Raises `StaleRevisionError`, `LeaseLostError`, `LedgerUnavailableError`. After the last one the outcome may be
+        unknown: settle it by `revision()`.
+        """
+
+    def revision(self) -> int:
+        """Number of the last committed turn; 0 before the first."""
+
+    def load(self) -> Snapshot:
+        """The state that the rows say, for `Scheduler.restore`."""
+
+    def turns(self, after: int = 0, limit: int | None = None) -> Iterator[Turn]:
+        """The log, in order."""
+
+    def runs(self, pipeline: str | None = None, limit: int = 100) -> list[RunRow]:
+        """The newest runs first, by session then opening."""
+
+    def tasks(self, run_id: str) -> list[TaskRow]: ...
+
+    def attempts(self, task_id: str) -> list[AttemptRow]: ...
+
+    def slos(self, run_id: str) -> list[SloRow]: ...
+
+    def check(self) -> list[str]:
+        """Differences between the rows and the rows that the log gives; empty when all is well."""
+
+    def release(self, epoch: int) -> None:
+        """Give the lease back, so that the next leader need not wait."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,71 @@
+"""Orders and verdicts of the scheduler, each with its reason.
+
+The union is closed. `StartAttempt` and `StopAttempt` are obeyed by an executor, after the commit of the turn and
+idempotently on (task, attempt); the others are what the scheduler has concluded, and are what the ledger's rows say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class StartAttempt:
+    at_us: int
+    task_id: str
+    attempt: int  # from 1, rising
+    bin_id: str
+    device: int | None  # index of the GPU in its bin; None = none or whole devices
+    mode: str  # "full" or a rung of the task's ladder
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopAttempt:
+    at_us: int
+    task_id: str
+    attempt: int
+    cause: StopCause
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetTask:
+    """The task is in this state from now on."""
+
+    at_us: int
+    task_id: str
+    state: TaskState
+    reason: str
+    not_before_us: int | None = None  # with `backing_off`: when the next attempt may begin
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseStart:
+    """The head of a queue cannot start now; said again only when the reason changes."""
+
+    at_us: int
+    task_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRun:
+    at_us: int
+    run_id: str
+    state: RunState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSlo:
+    at_us: int
+    slo_id: str
+    state: SloState
+    finished_us: int | None  # when the last of its tasks was done
+    reason: str
+
+
+Decision = StartAttempt | StopAttempt | SetTask | RefuseStart | CloseRun | JudgeSlo

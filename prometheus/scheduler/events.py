@@ -1,0 +1,117 @@
+"""Facts in the past tense, each with the instant at which it became known here.
+
+The union is closed: `match` on it and end with `assert_never`. A fact about an attempt carries its number, so a late
+one is merely stale. Facts may be repeated; the scheduler takes the first and ignores the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from prometheus.core.demand import Capacity
+from prometheus.scheduler.plan import RunPlan
+
+
+class Failure(StrEnum):
+    """Why an attempt ended without success."""
+
+    ERROR = "error"  # the job raised, or its command ended with a code other than 0 and 75
+    TRY_AGAIN = "try_again"  # exit code 75: nothing is wrong, it is too early
+    TIMEOUT = "timeout"  # stopped because it ran longer than its timeout
+    MEMORY = "memory"  # stopped because it used more memory than it may
+    CRASH = "crash"  # the process died by a signal that was not ours
+    REFUSED = "refused"  # could not begin: code missing or of another hash
+    LOST = "lost"  # nobody knows: its worker or the scheduler died
+    CANCELLED = "cancelled"  # stopped because an operator or a rule asked
+    PREEMPTED = "preempted"  # stopped to make room for a higher tier
+
+
+class Verb(StrEnum):
+    """What an operator may ask of a task."""
+
+    RETRY = "retry"
+    SKIP = "skip"
+    HOLD = "hold"
+    RELEASE = "release"
+    CANCEL = "cancel"
+    MARK_DONE = "mark-done"
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityChanged:
+    at_us: int
+    capacity: Capacity
+
+
+@dataclass(frozen=True, slots=True)
+class RunOpened:
+    at_us: int
+    run: RunPlan
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    at_us: int
+    task_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptCheckpointed:
+    at_us: int
+    task_id: str
+    attempt: int
+    state: str  # JSON text
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSucceeded:
+    at_us: int
+    task_id: str
+    attempt: int
+    output: str = "null"  # JSON text
+    cpu_us: int | None = None  # processor time used, where it could be measured
+    peak_mib: int | None = None  # most memory in use at once
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    at_us: int
+    task_id: str
+    attempt: int
+    failure: Failure
+    message: str  # one line for people
+    tail: str = ""  # the last lines of its output
+    cpu_us: int | None = None
+    peak_mib: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAsked:
+    """An operator, or a face on a user's behalf, asked something of a task."""
+
+    at_us: int
+    task_id: str
+    verb: Verb
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """Nothing happened but that an instant which the scheduler waited for is here."""
+
+    at_us: int
+
+
+Event = (
+    CapacityChanged
+    | RunOpened
+    | AttemptStarted
+    | AttemptCheckpointed
+    | AttemptSucceeded
+    | AttemptFailed
+    | TaskAsked
+    | TimePassed
+)

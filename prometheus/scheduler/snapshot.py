@@ -1,0 +1,84 @@
+"""The scheduler's state as values: what a ledger keeps as rows and what a scheduler is rebuilt from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus.core.demand import Capacity
+from prometheus.scheduler.events import Failure
+from prometheus.scheduler.plan import RunPlan
+from prometheus.scheduler.states import AttemptState, RunState, SloState, TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One try of a task."""
+
+    task_id: str
+    attempt: int
+    state: AttemptState
+    bin_id: str
+    device: int | None
+    mode: str
+    ordered_us: int
+    started_us: int | None = None
+    ended_us: int | None = None
+    failure: Failure | None = None
+    message: str = ""
+    tail: str = ""
+    cpu_us: int | None = None
+    peak_mib: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """Where a task stands."""
+
+    task_id: str
+    run_id: str
+    job: str
+    tier: int
+    state: TaskState
+    reason: str
+    attempts: int = 0  # number of the last attempt
+    not_before_us: int | None = None
+    ready_us: int | None = None  # when it last became ready
+    started_us: int | None = None  # start of the first attempt
+    ended_us: int | None = None
+    refusal: str | None = None  # why it could not start when last looked at; None once it starts
+    mode: str = "full"
+    checkpoint: str | None = None  # JSON text that the next attempt resumes from
+    output: str | None = None  # JSON text
+
+
+@dataclass(frozen=True, slots=True)
+class SloRow:
+    slo_id: str
+    run_id: str
+    name: str
+    deadline_us: int
+    state: SloState
+    finished_us: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    run_id: str
+    plan: RunPlan
+    state: RunState
+    opened_us: int
+    ended_us: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that a scheduler needs to go on; attempts of closed tasks included, in order."""
+
+    at_us: int  # instant of the last turn
+    capacity: Capacity | None
+    runs: tuple[RunRow, ...]
+    tasks: tuple[TaskRow, ...]
+    attempts: tuple[AttemptRow, ...]
+    slos: tuple[SloRow, ...]
