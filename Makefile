@@ -1,0 +1,82 @@
+# Prometheus: `make run` takes a past night from raw data to decisions, `make test` proves the whole.
+# Needs Python 3.11 or newer (PYTHON=python3.12 chooses one) and, the first time, network. Uses uv when it is there.
+
+PYTHON  ?= python3
+SESSION ?= 2016-06-24
+VENV    := .venv
+BIN     := $(VENV)/bin
+
+# One stamp for each set of packages, named by the content of its lock: a changed lock installs again, a new checkout with
+# new file times does not.
+sum      = $(shell cat locks/$(1).txt pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
+desk    := $(VENV)/.desk-$(call sum,desk)
+dev     := $(VENV)/.dev-$(call sum,dev)
+setup   := $(VENV)/.setup-$(call sum,setup)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format proof bench up lock clean
+.DELETE_ON_ERROR:
+
+help:  ## what can be made
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+run: $(desk)  ## one US_EQ night of the past, end to end (SESSION=2016-06-24)
+	$(BIN)/prometheus run us_eq_daily --session $(SESSION)
+
+test: $(dev)  ## the whole test suite (TESTS=tests/markets for one room)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(TESTS)
+
+check: $(dev)  ## lint, format, types, imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(dev)  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proof: $(dev)  ## the properties again, with many more and new examples
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --hypothesis-profile=deep $(TESTS)
+
+bench: $(dev)  ## what a task costs, beside the floor
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/floor.py
+
+up: $(setup)  ## the daemon, its API and page, until Ctrl-C
+	$(BIN)/prometheus up
+
+setup: $(setup)  ## only the environment (all extras but airflow)
+
+# --- how it is installed -------------------------------------------------------------------------------------------------
+
+$(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) here; install Python 3.11 or newer, or say make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $$($(PYTHON) -V 2>&1) is too old; Prometheus needs 3.11 or newer: make PYTHON=python3.12" >&2; exit 2; }
+	@if command -v uv >/dev/null; then uv venv -q --allow-existing --python "$$(command -v $(PYTHON))" $(VENV); \
+	 else $(PYTHON) -m venv $(VENV) || { echo "make: this Python cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 2; }; fi
+	@touch $@
+
+$(VENV)/.%: locks/build.in | $(VENV)/.made
+	@set=$$(echo '$*' | sed 's/-[0-9]*$$//'); echo "make: installing locks/$$set.txt"; \
+	if command -v uv >/dev/null; then \
+	    uv pip install -q --python $(BIN)/python --require-hashes -r locks/$$set.txt && \
+	    uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	else \
+	    $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r locks/$$set.txt && \
+	    $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	fi
+	@rm -f $(VENV)/.$$(echo '$*' | sed 's/-[0-9]*$$//')-*; touch $@
+
+# --- upkeep --------------------------------------------------------------------------------------------------------------
+
+COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock'
+
+lock:  ## pin every package anew (needs uv)
+	@command -v uv >/dev/null || { echo "make: locking needs uv: pip install uv" >&2; exit 2; }
+	$(COMPILE) --upgrade --extra desk --extra web --extra postgres --extra ray --extra dev -o locks/setup.txt pyproject.toml locks/build.in
+	$(COMPILE) --extra desk --extra dev -c locks/setup.txt -o locks/dev.txt pyproject.toml locks/build.in
+	$(COMPILE) --extra desk -c locks/setup.txt -o locks/desk.txt pyproject.toml locks/build.in
+
+clean:  ## remove the environment and caches; nights and downloaded data (.prometheus) stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
