@@ -1,0 +1,1 @@
+"""How did the tables of runtime_db come to be?"""
