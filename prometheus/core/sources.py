@@ -12,7 +12,7 @@ def hash_of_sources(items: Iterable[tuple[str, bytes]]) -> str:
     """SHA-256 (64 hex digits) over (relative path, bytes) pairs; their order does not matter.
 
     Paths are relative, with "/" between folders. Paths inside an `IGNORED_FOLDER` are left out. Raises ValueError for
-    an absolute path, one with ".." or "\\n" in it, or one that is given twice: the hash must name one tree of files.
+    an absolute path, one with ".." or a line break in it, or one given twice: the hash must name one tree of files.
     """
     lines: dict[str, str] = {}
     for path, content in items:
