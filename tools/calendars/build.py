@@ -1,0 +1,256 @@
+"""Compile the calendar table: exchange_calendars, laid over with our corrections, into prometheus/markets/calendars.bin.
+
+    python tools/calendars/build.py            writes the table
+    python tools/calendars/build.py --check    exits 1 when the shipped table is not what the sources give
+
+Equal sources give equal bytes. A line of corrections.csv settles one day of one exchange (`closed`, or `hours` in UTC).
+With `known_at` it is an announcement: before that instant the day was what the line above it said, or else the regular
+session. Without `known_at` it mends the upstream and was always so. A line that changes nothing is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from prometheus.markets.table import (
+    EARLY_CLOSE,
+    LATE_OPEN,
+    Exchange,
+    Pattern,
+    TableException,
+    encode,
+)
+from tools.calendars.sources import MARKETS, PROJECTED_THROUGH, RELEASE, SOURCES, Source
+
+HERE = Path(__file__).parent
+CORRECTIONS = HERE / "corrections.csv"
+TABLE = HERE.parent.parent / "prometheus" / "markets" / "calendars.bin"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A line of corrections.csv; `pattern_minutes` is None for a closed day."""
+
+    exchange: str
+    day: date
+    minutes: tuple[int, int] | None
+    known_at: datetime | None
+    why: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """What exchange_calendars says: the hours of each session, and the regular hours of any day."""
+
+    sessions: dict[date, Pattern]
+    calendar: Any  # an exchange_calendars.ExchangeCalendar; the library ships no types
+
+    def regular(self, day: date, zone: ZoneInfo) -> Pattern:
+        """The usual session of that day's era, in UTC minutes, whether or not the day is one."""
+        opens = _of_era(self.calendar.open_times, day)
+        closes = _of_era(self.calendar.close_times, day)
+        edges = [
+            datetime.combine(day, opens, zone) + timedelta(days=self.calendar.open_offset),
+            datetime.combine(day, closes, zone) + timedelta(days=self.calendar.close_offset),
+        ]
+        if self.calendar.break_start_times:
+            pause = [self.calendar.break_start_times, self.calendar.break_end_times]
+            edges[1:1] = [datetime.combine(day, _of_era(times, day), zone) for times in pause]
+        minutes = [_minute(edge, day) for edge in edges]
+        return Pattern(tuple(zip(minutes[::2], minutes[1::2], strict=True)))
+
+
+def read_upstream(source: Source) -> Upstream:
+    """Every session of the exchange between its bounds, by exchange_calendars."""
+    import exchange_calendars
+
+    calendar = exchange_calendars.get_calendar(
+        source.upstream, start=source.valid_from.isoformat(), end=PROJECTED_THROUGH.isoformat()
+    )
+    early = {stamp.date() for stamp in calendar.early_closes}
+    late = {stamp.date() for stamp in calendar.late_opens}
+    sessions = {}
+    for row in calendar.schedule.itertuples():
+        day = row.Index.date()
+        known = [
+            edge for edge in (row.open, row.break_start, row.break_end, row.close) if edge == edge
+        ]  # NaT != NaT
+        minutes = [_minute(edge.to_pydatetime(), day) for edge in known]
+        flags = EARLY_CLOSE * (day in early) | LATE_OPEN * (day in late)
+        sessions[day] = Pattern(tuple(zip(minutes[::2], minutes[1::2], strict=True)), flags)
+    return Upstream(sessions, calendar)
+
+
+def read_corrections(path: Path = CORRECTIONS) -> list[Correction]:
+    """The corrections in the file's order; ValueError names a line that cannot be used."""
+    corrections = []
+    with path.open(newline="", encoding="utf-8") as file:
+        for number, row in enumerate(csv.DictReader(file), 2):
+            where = f"{path.name} line {number}"
+            if row["kind"] not in ("closed", "hours") or (row["kind"] == "hours") != bool(row["open_utc"]):
+                raise ValueError(f"{where}: kind is closed (without hours) or hours (with them), not {row}")
+            if not row["why"] or not row["source"] or row["confidence"] not in ("high", "medium"):
+                raise ValueError(f"{where}: why, source and confidence (high, medium) are needed, not {row}")
+            day = date.fromisoformat(row["date"])
+            hours = (
+                [_clock_minutes(row["open_utc"]), _clock_minutes(row["close_utc"])]
+                if row["open_utc"]
+                else None
+            )
+            corrections.append(
+                Correction(
+                    exchange=row["exchange"],
+                    day=day,
+                    minutes=None if hours is None else (hours[0], hours[1]),
+                    known_at=datetime.fromisoformat(row["known_at"]) if row["known_at"] else None,
+                    why=row["why"],
+                    source=row["source"],
+                )
+            )
+    return corrections
+
+
+def compile_exchange(source: Source, upstream: Upstream, corrections: list[Correction]) -> Exchange:
+    """The exchange's block: upstream sessions, corrected, with what was believed before each announcement."""
+    zone = ZoneInfo(source.zone)
+    final = dict(upstream.sessions)
+    believed: list[tuple[Correction, Pattern | None]] = []
+    for correction in sorted(corrections, key=lambda item: (item.day, item.known_at or _EPOCH)):
+        regular = upstream.regular(correction.day, zone)
+        earlier = [before for before, _ in believed if before.day == correction.day]
+        if correction.known_at is not None:
+            believed.append((correction, _settled(earlier[-1], regular) if earlier else regular))
+        result = _settled(correction, regular)
+        before = upstream.sessions.get(correction.day) if correction.known_at is None else believed[-1][1]
+        if result == before:
+            raise ValueError(
+                f"the correction of {source.code} {correction.day} changes nothing; delete the line"
+            )
+        if result is None:
+            final.pop(correction.day, None)
+        else:
+            final[correction.day] = result
+    numbers: dict[Pattern, int] = {}
+    first, last = _ordinal(source.valid_from), _ordinal(PROJECTED_THROUGH)
+    days = bytearray(last - first + 1)
+    for day in sorted(final):
+        days[_ordinal(day) - first] = numbers.setdefault(final[day], len(numbers) + 1)
+    exceptions = []
+    for correction, before in believed:
+        assert correction.known_at is not None
+        number = 0 if before is None else numbers.setdefault(before, len(numbers) + 1)
+        known_us = (correction.known_at - _EPOCH) // timedelta(microseconds=1)
+        exceptions.append(
+            TableException(_ordinal(correction.day), known_us, number, correction.why, correction.source)
+        )
+    return Exchange(
+        code=source.code,
+        name=source.name,
+        zone=source.zone,
+        source=source.published,
+        valid_from=first,
+        hours_verified_from=_ordinal(source.hours_verified_from),
+        verified_through=_ordinal(source.verified_through),
+        days=bytes(days),
+        patterns=tuple(numbers),
+        offsets=_offsets(zone, first, last),
+        exceptions=tuple(exceptions),
+    )
+
+
+def compile_table() -> bytes:
+    """The whole table, from the sources of this folder."""
+    corrections = read_corrections()
+    unknown = {item.exchange for item in corrections} - {source.code for source in SOURCES}
+    if unknown:
+        raise ValueError(f"corrections.csv names exchanges that are not compiled: {sorted(unknown)}")
+    exchanges = [
+        compile_exchange(
+            source, read_upstream(source), [item for item in corrections if item.exchange == source.code]
+        )
+        for source in SOURCES
+    ]
+    return encode(RELEASE, exchanges, MARKETS)
+
+
+def _settled(correction: Correction, regular: Pattern) -> Pattern | None:
+    """The day after a correction; early and late by the day's regular hours."""
+    if correction.minutes is None:
+        return None
+    opens, closes = correction.minutes
+    early, late = closes < regular.close_minute, opens > regular.open_minute
+    return Pattern((correction.minutes,), EARLY_CLOSE * early | LATE_OPEN * late)
+
+
+def _of_era(eras: Any, day: date) -> Any:
+    """The last entry of ((since, time), ...) that had begun on `day`; the library's shape of eras."""
+    return [time for since, time in eras if since is None or since.date() <= day][-1]
+
+
+def _minute(edge: datetime, day: date) -> int:
+    """Minutes from 00:00 UTC of the label; whole ones, or the source is not what we think it is."""
+    minutes, rest = divmod(edge - datetime(day.year, day.month, day.day, tzinfo=UTC), timedelta(minutes=1))
+    if rest:
+        raise ValueError(f"{edge} of session {day} is not a whole minute")
+    return minutes
+
+
+def _clock_minutes(text: str) -> int:
+    """Minutes of "HH:MM"; a leading "-" counts back from 24:00 of the day before ("-22:00" is 22:00 that evening)."""
+    hours, minutes = text.lstrip("-").split(":")
+    return int(hours) * 60 + int(minutes) - (1440 if text.startswith("-") else 0)
+
+
+def _offsets(zone: ZoneInfo, first: int, last: int) -> tuple[tuple[int, int], ...]:
+    """Each UTC offset of the zone in minutes and the minute since the epoch from which it holds."""
+
+    def offset(minute: int) -> int:
+        at = (_EPOCH + timedelta(minutes=minute)).astimezone(zone)
+        return int((at.utcoffset() or timedelta()) / timedelta(minutes=1))
+
+    low, high = (first - 2) * 1440, (last + 2) * 1440
+    found = [(low, offset(low))]
+    for begin in range(low, high, 1440):
+        left, right = begin, begin + 1440
+        if offset(left) != offset(right):
+            while right - left > 1:
+                middle = (left + right) // 2
+                left, right = (middle, right) if offset(middle) == offset(left) else (left, middle)
+            found.append((right, offset(right)))
+    return tuple(found)
+
+
+def _ordinal(day: date) -> int:
+    return day.toordinal() - _EPOCH.toordinal()
+
+
+def main() -> int:
+    """Write or check the table."""
+    parser = argparse.ArgumentParser(description="Compile the calendar table.")
+    parser.add_argument(
+        "--check", action="store_true", help="compare with the shipped table instead of writing it"
+    )
+    arguments = parser.parse_args()
+    data = compile_table()
+    if not arguments.check:
+        TABLE.write_bytes(data)
+        print(f"{TABLE}: {len(data)} bytes")
+        return 0
+    if TABLE.exists() and TABLE.read_bytes() == data:
+        print(f"{TABLE} is what the sources give")
+        return 0
+    print(f"{TABLE} is not what the sources give; run this again without --check and read the difference")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
