@@ -13,17 +13,21 @@ from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
 
 @dataclass(frozen=True, slots=True)
 class StartAttempt:
+    """Begin this attempt in this bin."""
+
     at_us: int
     task_id: str
     attempt: int  # from 1, rising
     bin_id: str
-    device: int | None  # index of the GPU in its bin; None = none or whole devices
+    devices: tuple[int, ...]  # indexes of the GPUs in its bin: none, one for a share, several whole ones
     mode: str  # "full" or a rung of the task's ladder
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class StopAttempt:
+    """End this attempt."""
+
     at_us: int
     task_id: str
     attempt: int
@@ -53,6 +57,8 @@ class RefuseStart:
 
 @dataclass(frozen=True, slots=True)
 class CloseRun:
+    """No task of the run can go on."""
+
     at_us: int
     run_id: str
     state: RunState
@@ -61,6 +67,8 @@ class CloseRun:
 
 @dataclass(frozen=True, slots=True)
 class JudgeSlo:
+    """What is now known of a promise."""
+
     at_us: int
     slo_id: str
     state: SloState

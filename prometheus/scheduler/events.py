@@ -40,18 +40,24 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CapacityChanged:
+    """What may be in use at once is this from now on."""
+
     at_us: int
     capacity: Capacity
 
 
 @dataclass(frozen=True, slots=True)
 class RunOpened:
+    """A pipeline is to be run for a session."""
+
     at_us: int
     run: RunPlan
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
+    """The executor says that the attempt has begun."""
+
     at_us: int
     task_id: str
     attempt: int
@@ -59,6 +65,8 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptCheckpointed:
+    """The attempt saved a state that a later one may resume from."""
+
     at_us: int
     task_id: str
     attempt: int
@@ -67,6 +75,8 @@ class AttemptCheckpointed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptSucceeded:
+    """The attempt ended well."""
+
     at_us: int
     task_id: str
     attempt: int
@@ -77,6 +87,8 @@ class AttemptSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
+    """The attempt ended without success."""
+
     at_us: int
     task_id: str
     attempt: int

@@ -18,7 +18,7 @@ class AttemptRow:
     attempt: int
     state: AttemptState
     bin_id: str
-    device: int | None
+    devices: tuple[int, ...]
     mode: str
     ordered_us: int
     started_us: int | None = None
@@ -41,6 +41,9 @@ class TaskRow:
     state: TaskState
     reason: str
     attempts: int = 0  # number of the last attempt
+    counted_from: int = (
+        0  # attempts up to this number no longer count against the retries (an operator asked again)
+    )
     not_before_us: int | None = None
     ready_us: int | None = None  # when it last became ready
     started_us: int | None = None  # start of the first attempt

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 
 class TaskState(StrEnum):
+    """Where a task stands."""
+
     WAITING = "waiting"  # for its release or for tasks before it
     READY = "ready"  # only for room, or for its turn
     STARTING = "starting"  # ordered to start; the executor has not said that it began
@@ -27,6 +29,8 @@ class TaskState(StrEnum):
 
 
 class RunState(StrEnum):
+    """Where a run stands."""
+
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     DEGRADED = "degraded"  # done, with something degraded or skipped
@@ -35,6 +39,8 @@ class RunState(StrEnum):
 
 
 class AttemptState(StrEnum):
+    """Where one try of a task stands."""
+
     STARTING = "starting"
     RUNNING = "running"
     STOPPING = "stopping"
@@ -43,12 +49,17 @@ class AttemptState(StrEnum):
 
 
 class SloState(StrEnum):
+    """What is known of a promise."""
+
     ON_TRACK = "on_track"
+    WILL_MISS = "will_miss"  # a task it needs has failed; a retry puts it back on track
     MET = "met"
     MISSED = "missed"  # the deadline has passed; stays missed, with `finished` when it is done after all
 
 
 class StopCause(StrEnum):
+    """Why a running attempt is told to stop."""
+
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     PREEMPTED = "preempted"

@@ -1,0 +1,164 @@
+"""The scheduler's own books: one record a task, one queue a shape of demand, and the instants it waits for."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+from prometheus.core.demand import Demand
+from prometheus.scheduler.decisions import Decision
+from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
+from prometheus.scheduler.room import Place, Room
+from prometheus.scheduler.rules import NEVER_US
+from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
+
+Shape = tuple[int, Demand, bool]  # tier, demand, can checkpoint
+
+
+@dataclass(slots=True)
+class TaskBook:
+    """Where one task stands. `missing` counts the upstream tasks that are not done."""
+
+    plan: TaskPlan
+    state: TaskState = TaskState.WAITING
+    missing: int = 0
+    broken: int = 0  # upstream tasks that failed, are blocked or were cancelled
+    attempts: int = 0  # number of the last attempt
+    failures: int = 0  # counted endings since the task was last asked to run
+    lost: int = 0
+    not_before_us: int = 0
+    latest_start_us: int = NEVER_US
+    place: Place | None = None  # while it holds room
+    attempt_started_us: int | None = None
+    mode: str = "full"
+    stop_cause: StopCause | None = None  # why the present attempt was told to stop
+    stop_reason: str = ""
+    refused_for: object = None  # cause of the last refusal, so that it is said only once
+    stamp: int = 0  # version of its queue entry; older entries are dead
+    is_tainted: bool = False  # an upstream was degraded or skipped
+    downstream: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class RunBook:
+    """Where one run stands. `open` counts its tasks that have not ended."""
+
+    plan: RunPlan
+    state: RunState = RunState.RUNNING
+    open: int = 0
+
+
+@dataclass(slots=True)
+class SloBook:
+    """Where one promise stands. `open` counts its tasks that are not done, `broken` those that cannot be."""
+
+    plan: SloPlan
+    state: SloState = SloState.ON_TRACK
+    open: int = 0
+    broken: int = 0
+    finished_us: int | None = None
+
+
+class ReadyQueue:
+    """Ready tasks of one shape, ordered by latest start, then release, then id.
+
+    Entries are dropped lazily: one whose stamp is not the task's present stamp is dead.
+    """
+
+    def __init__(self, tier: int, demand: Demand) -> None:
+        self.tier = tier
+        self.demand = demand
+        self._heap: list[tuple[int, int, str, int]] = []
+
+    def push(self, book: TaskBook) -> None:
+        """Enter a task; an earlier entry of it dies."""
+        book.stamp += 1
+        entry = (book.latest_start_us, book.plan.release_us, book.plan.task_id, book.stamp)
+        heapq.heappush(self._heap, entry)
+
+    def head(self, tasks: dict[str, TaskBook]) -> tuple[int, int, str] | None:
+        """The order key of the first living entry, or None."""
+        while self._heap:
+            latest_start_us, release_us, task_id, stamp = self._heap[0]
+            book = tasks[task_id]
+            if book.stamp == stamp and book.state is TaskState.READY:
+                return latest_start_us, release_us, task_id
+            heapq.heappop(self._heap)
+        return None
+
+    def living(self, tasks: dict[str, TaskBook]) -> list[str]:
+        """Ids of the tasks in this queue, in order."""
+        return [
+            task_id
+            for _, _, task_id, stamp in sorted(self._heap)
+            if tasks[task_id].stamp == stamp and tasks[task_id].state is TaskState.READY
+        ]
+
+
+class Alarms:
+    """Instants that the scheduler waits for, each with a key; a later alarm of the same key replaces the earlier."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, str, str]] = []
+        self._due: dict[tuple[str, str], int] = {}
+
+    def set(self, kind: str, key: str, at_us: int) -> None:
+        """Wait for `at_us` under (kind, key)."""
+        self._due[kind, key] = at_us
+        heapq.heappush(self._heap, (at_us, kind, key))
+
+    def drop(self, kind: str, key: str) -> None:
+        """Wait no longer; unknown keys are ignored."""
+        self._due.pop((kind, key), None)
+
+    def next_us(self) -> int | None:
+        """The earliest instant waited for."""
+        while self._heap:
+            at_us, kind, key = self._heap[0]
+            if self._due.get((kind, key)) == at_us:
+                return at_us
+            heapq.heappop(self._heap)
+        return None
+
+    def pop_due(self, now_us: int) -> tuple[str, str] | None:
+        """One (kind, key) that is due, in order of instant, kind and key; None when nothing is."""
+        at_us = self.next_us()
+        if at_us is None or at_us > now_us:
+            return None
+        _, kind, key = heapq.heappop(self._heap)
+        del self._due[kind, key]
+        return kind, key
+
+    def pending(self) -> dict[tuple[str, str], int]:
+        """Everything waited for."""
+        return dict(self._due)
+
+
+@dataclass(slots=True)
+class Books:
+    """Everything the scheduler knows."""
+
+    seed: int = 0
+    now_us: int = 0
+    tasks: dict[str, TaskBook] = field(default_factory=dict)
+    runs: dict[str, RunBook] = field(default_factory=dict)
+    slos: dict[str, SloBook] = field(default_factory=dict)
+    slos_of: dict[str, list[str]] = field(default_factory=dict)  # task id -> SLOs that need it
+    expected: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # task not opened yet -> tasks that wait for it
+    queues: dict[Shape, ReadyQueue] = field(default_factory=dict)
+    alarms: Alarms = field(default_factory=Alarms)
+    room: Room = field(default_factory=Room)
+    holding: dict[str, None] = field(default_factory=dict)  # tasks that hold room, oldest first
+    unsettled: list[str] = field(default_factory=list)  # tasks whose upstream changed in this turn
+    ended_runs: list[str] = field(default_factory=list)  # runs whose last open task ended in this turn
+    decisions: list[Decision] = field(default_factory=list)  # of this turn
+
+    def queue_of(self, plan: TaskPlan) -> ReadyQueue:
+        """The queue of tasks of this shape."""
+        shape = (plan.tier, plan.demand, plan.checkpoint_every_us is not None)
+        queue = self.queues.get(shape)
+        if queue is None:
+            queue = self.queues[shape] = ReadyQueue(plan.tier, plan.demand)
+        return queue

@@ -1,0 +1,189 @@
+"""The decision core: facts go in, orders and verdicts come out.
+
+One machine behind one door. It has no clock, does no I/O and draws no random numbers: `now` is the latest instant in
+the facts it was given, and a seed makes the jitter. Every driver (live, replay, simulation, what-if) feeds this same
+class. A turn is: apply the facts, ring the alarms that are due, settle what follows, start what fits, close what
+ended. Invariants are asserted after each turn, in production too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+from prometheus.scheduler import opening, verbs
+from prometheus.scheduler.books import Books, TaskBook
+from prometheus.scheduler.decisions import Decision
+from prometheus.scheduler.dispatching import dispatch
+from prometheus.scheduler.events import (
+    AttemptCheckpointed,
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    CapacityChanged,
+    Event,
+    Failure,
+    RunOpened,
+    TaskAsked,
+    TimePassed,
+)
+from prometheus.scheduler.moving import close_runs, judge, move, reconsider, settle
+from prometheus.scheduler.rules import (
+    counts_against_retries,
+    describe_timeout,
+    how_long_to_back_off,
+    what_after_failure,
+)
+from prometheus.scheduler.snapshot import Snapshot
+from prometheus.scheduler.states import HOLDING_ROOM, StopCause, TaskState
+
+AUDIT_LIMIT = 256  # attempts that hold room, up to which the room is audited in every turn
+
+
+class Scheduler:
+    """Decides. `seed` only spreads the retries of equal jobs."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._books = Books(seed=seed)
+
+    @classmethod
+    def restore(cls, snapshot: Snapshot, seed: int = 0) -> Scheduler:
+        """A scheduler that stands where the rows say; nothing that was decided is decided again."""
+        scheduler = cls(seed)
+        opening.restore(scheduler._books, snapshot)
+        return scheduler
+
+    def handle(self, events: Sequence[Event]) -> list[Decision]:
+        """One turn. Facts that are stale or repeated change nothing."""
+        books = self._books
+        books.decisions = []
+        for event in events:
+            books.now_us = max(books.now_us, event.at_us)
+            self._apply(event)
+        self._ring()
+        settle(books)
+        dispatch(books)
+        close_runs(books)
+        self.check_invariants()
+        return books.decisions
+
+    def next_wakeup_us(self) -> int | None:
+        """The instant at which something is due without any further fact; None if nothing is."""
+        return self._books.alarms.next_us()
+
+    @property
+    def now_us(self) -> int:
+        """Instant of the latest fact."""
+        return self._books.now_us
+
+    def _apply(self, event: Event) -> None:
+        match event:
+            case AttemptStarted():
+                self._attempt_started(event)
+            case AttemptSucceeded():
+                self._attempt_succeeded(event)
+            case AttemptFailed():
+                self._attempt_failed(event)
+            case AttemptCheckpointed() | TimePassed():
+                pass
+            case RunOpened():
+                opening.open_run(self._books, event.run)
+            case CapacityChanged():
+                self._books.room.set_capacity(event.capacity)
+            case TaskAsked():
+                verbs.ask(self._books, event)
+            case _:
+                assert_never(event)
+
+    def _current(self, task_id: str, attempt: int) -> TaskBook | None:
+        """The task if this is its attempt that holds room now; None for a stale fact."""
+        book = self._books.tasks.get(task_id)
+        if book is None or book.attempts != attempt or book.state not in HOLDING_ROOM:
+            return None
+        return book
+
+    def _attempt_started(self, event: AttemptStarted) -> None:
+        book = self._current(event.task_id, event.attempt)
+        if book is None or book.attempt_started_us is not None:
+            return
+        book.attempt_started_us = self._books.now_us
+        if book.plan.timeout_us is not None:
+            self._books.alarms.set("timeout", event.task_id, self._books.now_us + book.plan.timeout_us)
+        if book.state is TaskState.STARTING:
+            move(self._books, book, TaskState.RUNNING, "")
+
+    def _attempt_succeeded(self, event: AttemptSucceeded) -> None:
+        book = self._current(event.task_id, event.attempt)
+        if book is None:
+            return
+        if book.mode != "full":
+            move(self._books, book, TaskState.DEGRADED, f"done in mode {book.mode!r}")
+        elif book.is_tainted:
+            move(self._books, book, TaskState.DEGRADED, "done, on degraded or skipped input")
+        else:
+            move(self._books, book, TaskState.SUCCEEDED, "done")
+
+    def _attempt_failed(self, event: AttemptFailed) -> None:
+        book = self._current(event.task_id, event.attempt)
+        if book is None:
+            return
+        books, plan = self._books, book.plan
+        if event.failure is Failure.CANCELLED:
+            move(books, book, TaskState.CANCELLED, book.stop_reason or event.message)
+            return
+        book.failures += counts_against_retries(event.failure)
+        book.lost += event.failure is Failure.LOST
+        mode, why = what_after_failure(plan, event.failure, book.failures, book.lost)
+        said = f"attempt {event.attempt}: {event.message}"
+        if mode is None:
+            move(books, book, TaskState.FAILED, f"{said}; {why}")
+        elif mode == "skip":
+            move(books, book, TaskState.SKIPPED, f"{said}; {why}")
+        else:
+            slack_us = book.latest_start_us - books.now_us
+            wait_us = how_long_to_back_off(plan, event.failure, book.failures, slack_us, books.seed)
+            move(books, book, TaskState.BACKING_OFF, f"{said}; {why}", books.now_us + wait_us)
+
+    def _ring(self) -> None:
+        """Work off the alarms that are due."""
+        books = self._books
+        while (due := books.alarms.pop_due(books.now_us)) is not None:
+            kind, key = due
+            if kind == "slo":
+                judge(books, books.slos[key])
+                continue
+            book = books.tasks[key]
+            if kind == "timeout":
+                reason = describe_timeout(book.plan)
+                self._stop(book, StopCause.TIMEOUT, reason)
+            elif book.state is TaskState.BACKING_OFF:
+                move(books, book, TaskState.READY, "the wait before its retry is over")
+            else:
+                reconsider(books, book)
+
+    def _stop(self, book: TaskBook, cause: StopCause, reason: str) -> None:
+        if book.state in (TaskState.STARTING, TaskState.RUNNING):
+            verbs.stop(self._books, book, cause, reason)
+
+    def check_invariants(self, is_thorough: bool = False) -> None:
+        """Assert that the books agree with each other; `is_thorough` looks at every task."""
+        books = self._books
+        if is_thorough or len(books.holding) <= AUDIT_LIMIT:
+            held = {}
+            for task_id in books.holding:
+                book = books.tasks[task_id]
+                assert book.state in HOLDING_ROOM and book.place is not None, (
+                    f"{task_id} holds room as {book.state}"
+                )
+                held[task_id] = (book.plan.demand, book.place)
+            books.room.audit(held)
+        if is_thorough:
+            opening.check_counts(books)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that future decisions depend on, as plain values: equal fingerprints decide alike."""
+        return opening.fingerprint(self._books)
+
+    def usage(self) -> dict[str, tuple[int, int]]:
+        """(used, size) of each resource."""
+        return self._books.room.usage()

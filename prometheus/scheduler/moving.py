@@ -1,0 +1,169 @@
+"""How does a task move from one state to the next, and what follows from it?
+
+Every change of state goes through `move`, which asserts that the step is legal, says it, and keeps the books right:
+the room that is held, the queue, the counts of runs and promises, and the tasks downstream. What follows downstream
+is put on a list and worked off by `settle`; nothing here recurses, so a chain of any length is safe.
+"""
+
+from __future__ import annotations
+
+from prometheus.scheduler.books import Books, SloBook, TaskBook
+from prometheus.scheduler.decisions import CloseRun, JudgeSlo, SetTask
+from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, NEXT, RunState, SloState, TaskState
+
+BROKEN = ENDED - DONE
+# These steps are said by a StartAttempt, a StopAttempt or an AttemptStarted; saying them twice would be noise.
+_SAID_OTHERWISE = frozenset({TaskState.STARTING, TaskState.RUNNING, TaskState.STOPPING})
+
+
+def move(
+    books: Books, book: TaskBook, state: TaskState, reason: str, not_before_us: int | None = None
+) -> None:
+    """Take a task to `state`; `not_before_us` goes with `backing_off`."""
+    old, plan = book.state, book.plan
+    assert state in NEXT[old], f"{plan.task_id} cannot go from {old} to {state} ({reason})"
+    book.state = state
+    if state not in _SAID_OTHERWISE:
+        books.decisions.append(SetTask(books.now_us, plan.task_id, state, reason, not_before_us))
+    if old in HOLDING_ROOM and state not in HOLDING_ROOM:
+        _free_room(books, book)
+    if old in ENDED and state not in ENDED:
+        _reopen(books, book)
+    if state is TaskState.READY:
+        book.refused_for = None
+        books.queue_of(plan).push(book)
+    elif state is TaskState.HELD:
+        books.alarms.drop("release", plan.task_id)
+    elif state is TaskState.BACKING_OFF:
+        assert not_before_us is not None, "backing off needs an instant"
+        book.not_before_us = not_before_us
+        books.alarms.set("release", plan.task_id, not_before_us)
+    elif state in ENDED:
+        _end(books, book, old)
+
+
+def _free_room(books: Books, book: TaskBook) -> None:
+    assert book.place is not None, f"{book.plan.task_id} held no room"
+    books.room.give_back(book.plan.task_id, book.place)
+    del books.holding[book.plan.task_id]
+    books.alarms.drop("timeout", book.plan.task_id)
+    book.place = None
+    book.attempt_started_us = None
+
+
+def _end(books: Books, book: TaskBook, old: TaskState) -> None:
+    task_id, is_done = book.plan.task_id, book.state in DONE
+    was_broken = old in BROKEN
+    books.alarms.drop("release", task_id)
+    run = books.runs[book.plan.run_id]
+    run.open -= old not in ENDED
+    if run.open == 0:
+        run.state = RunState.RUNNING  # to be judged anew, also when an operator changed an ended task
+        books.ended_runs.append(book.plan.run_id)
+    for downstream_id in book.downstream:
+        downstream = books.tasks[downstream_id]
+        if is_done:
+            downstream.missing -= 1
+            downstream.broken -= was_broken
+            downstream.is_tainted |= book.state is not TaskState.SUCCEEDED
+        elif not was_broken:
+            downstream.broken += 1
+        books.unsettled.append(downstream_id)
+    for slo_id in books.slos_of.get(task_id, ()):
+        slo = books.slos[slo_id]
+        slo.open -= is_done
+        slo.broken += (not is_done) - was_broken
+        judge(books, slo)
+
+
+def _reopen(books: Books, book: TaskBook) -> None:
+    """A failed, blocked or cancelled task is to go on: its run is open again and what it blocked may be freed."""
+    book.failures = book.lost = 0
+    run = books.runs[book.plan.run_id]
+    run.open += 1
+    run.state = RunState.RUNNING
+    for downstream_id in book.downstream:
+        books.tasks[downstream_id].broken -= 1
+        books.unsettled.append(downstream_id)
+    for slo_id in books.slos_of.get(book.plan.task_id, ()):
+        slo = books.slos[slo_id]
+        slo.broken -= 1
+        judge(books, slo)
+
+
+def settle(books: Books) -> None:
+    """Let every task whose upstream changed become ready, blocked or free again, to a fixed point."""
+    position = 0
+    while position < len(books.unsettled):
+        task_id = books.unsettled[position]
+        position += 1
+        reconsider(books, books.tasks[task_id])
+    books.unsettled.clear()
+
+
+def reconsider(books: Books, book: TaskBook) -> None:
+    """Take a waiting or blocked task to the state that its upstream, its release and the clock allow."""
+    if book.state is TaskState.BLOCKED and not book.broken:
+        move(books, book, TaskState.WAITING, "what failed before it is to run again")
+    if book.state is not TaskState.WAITING:
+        return
+    if book.broken:
+        culprit = next(i for i in book.plan.after if i in books.tasks and books.tasks[i].state in BROKEN)
+        move(books, book, TaskState.BLOCKED, f"{culprit} is {books.tasks[culprit].state}")
+    elif book.missing == 0:
+        if book.plan.release_us <= books.now_us:
+            move(books, book, TaskState.READY, "released, and all before it is done")
+        else:
+            books.alarms.set("release", book.plan.task_id, book.plan.release_us)
+
+
+def judge(books: Books, slo: SloBook) -> None:
+    """Say what is now known of a promise, if that changed. Met at the deadline itself is met."""
+    now_us, deadline_us = books.now_us, slo.plan.deadline_us
+    if slo.open == 0:
+        if slo.finished_us is not None:
+            return
+        slo.finished_us = now_us
+        slo.state = SloState.MET if now_us <= deadline_us else SloState.MISSED
+        reason = "all its tasks are done"
+    elif slo.state is SloState.MISSED:
+        return
+    elif now_us > deadline_us:
+        slo.state = SloState.MISSED
+        reason = f"{slo.open} of {len(slo.plan.task_ids)} tasks were not done at the deadline"
+    else:
+        state = SloState.WILL_MISS if slo.broken else SloState.ON_TRACK
+        if state is slo.state:
+            return
+        slo.state = state
+        reason = f"{slo.broken} of its tasks cannot be done" if slo.broken else "what failed is to run again"
+    books.decisions.append(JudgeSlo(now_us, slo.plan.slo_id, slo.state, slo.finished_us, reason))
+
+
+def close_runs(books: Books) -> None:
+    """Close each run of which no task can go on."""
+    for run_id in dict.fromkeys(books.ended_runs):
+        run = books.runs[run_id]
+        if run.open or run.state is not RunState.RUNNING:
+            continue
+        run.state, reason = _how_it_ended([books.tasks[task.task_id] for task in run.plan.tasks])
+        books.decisions.append(CloseRun(books.now_us, run_id, run.state, reason))
+    books.ended_runs.clear()
+
+
+def _how_it_ended(tasks: list[TaskBook]) -> tuple[RunState, str]:
+    by_state: dict[TaskState, list[str]] = {}
+    for book in tasks:
+        by_state.setdefault(book.state, []).append(book.plan.job)
+    for state, outcome in (
+        (TaskState.FAILED, RunState.FAILED),
+        (TaskState.CANCELLED, RunState.CANCELLED),
+        (TaskState.BLOCKED, RunState.FAILED),
+        (TaskState.DEGRADED, RunState.DEGRADED),
+        (TaskState.SKIPPED, RunState.DEGRADED),
+    ):
+        if state in by_state:
+            jobs = by_state[state]
+            shown = ", ".join(jobs[:3]) + (f" and {len(jobs) - 3} more" if len(jobs) > 3 else "")
+            return outcome, f"{state}: {shown}"
+    return RunState.SUCCEEDED, f"all {len(tasks)} tasks are done"

@@ -1,0 +1,199 @@
+"""How do runs enter the books: opened by a fact, or restored from rows?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from prometheus.scheduler.books import Books, RunBook, SloBook, TaskBook
+from prometheus.scheduler.events import Failure
+from prometheus.scheduler.moving import BROKEN
+from prometheus.scheduler.plan import RunPlan, TaskPlan
+from prometheus.scheduler.room import Place
+from prometheus.scheduler.rules import NEVER_US, counts_against_retries, latest_start
+from prometheus.scheduler.snapshot import AttemptRow, Snapshot, TaskRow
+from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, SloState, TaskState
+
+
+def open_run(books: Books, plan: RunPlan) -> None:
+    """Enter a run, its tasks and its promises. A run that is already known changes nothing."""
+    if plan.run_id in books.runs:
+        return
+    enter_run(books, plan)
+    for task in plan.tasks:
+        book = books.tasks[task.task_id]
+        for upstream_id in task.after:
+            _count_upstream(books, book, upstream_id)
+        books.unsettled.append(task.task_id)
+    if not plan.tasks:
+        books.ended_runs.append(plan.run_id)
+    for slo in plan.slos:
+        books.alarms.set("slo", slo.slo_id, slo.deadline_us + 1)
+
+
+def _count_upstream(books: Books, book: TaskBook, upstream_id: str) -> None:
+    upstream = books.tasks.get(upstream_id)
+    if upstream is None or upstream.state not in DONE:
+        book.missing += 1
+        book.broken += upstream is not None and upstream.state in BROKEN
+    elif upstream.state is not TaskState.SUCCEEDED:
+        book.is_tainted = True
+
+
+def enter_run(books: Books, plan: RunPlan) -> None:
+    """Make the records and the edges of a run, and let deadlines flow upstream; states are not looked at."""
+    books.runs[plan.run_id] = RunBook(plan, open=len(plan.tasks))
+    for task in plan.tasks:
+        assert task.task_id not in books.tasks, f"task {task.task_id} is in two runs"
+        books.tasks[task.task_id] = TaskBook(task, downstream=books.expected.pop(task.task_id, []))
+    for task in plan.tasks:
+        for upstream_id in task.after:
+            upstream = books.tasks.get(upstream_id)
+            waiting = books.expected.setdefault(upstream_id, []) if upstream is None else upstream.downstream
+            waiting.append(task.task_id)
+    for slo in plan.slos:
+        books.slos[slo.slo_id] = SloBook(slo, open=len(slo.task_ids))
+        for task_id in slo.task_ids:
+            books.slos_of.setdefault(task_id, []).append(slo.slo_id)
+    _inherit_latest_starts(books, plan.tasks)
+
+
+def _inherit_latest_starts(books: Books, tasks: Iterable[TaskPlan]) -> None:
+    """Latest start of each task = the earliest of its own and those downstream, in this and in other runs.
+
+    Works from the last tasks upward; a task upstream in another run whose latest start moves earlier is queued anew.
+    """
+    own = {task.task_id for task in tasks}
+    after_it = {task.task_id: sum(d in own for d in books.tasks[task.task_id].downstream) for task in tasks}
+    stack = [task_id for task_id, count in after_it.items() if count == 0]
+    while stack:
+        task_id = stack.pop()
+        book = books.tasks[task_id]
+        downstream_us = min((books.tasks[d].latest_start_us for d in book.downstream), default=NEVER_US)
+        found = latest_start(book.plan, downstream_us)
+        is_earlier = found < book.latest_start_us
+        book.latest_start_us = found
+        if is_earlier and book.state is TaskState.READY:
+            books.queue_of(book.plan).push(book)
+        for upstream_id in book.plan.after:
+            if upstream_id in own:
+                after_it[upstream_id] -= 1
+                if after_it[upstream_id] == 0:
+                    stack.append(upstream_id)
+            elif is_earlier and upstream_id in books.tasks:
+                stack.append(upstream_id)
+
+
+def restore(books: Books, snapshot: Snapshot) -> None:
+    """Fill empty books from rows."""
+    books.now_us = snapshot.at_us
+    if snapshot.capacity is not None:
+        books.room.set_capacity(snapshot.capacity)
+    attempts: dict[str, list[AttemptRow]] = {}
+    for attempt in snapshot.attempts:
+        attempts.setdefault(attempt.task_id, []).append(attempt)
+    for run in snapshot.runs:
+        enter_run(books, run.plan)
+    for row in snapshot.tasks:
+        _restore_task(books, row, attempts.get(row.task_id, []))
+    for run in snapshot.runs:
+        run_book = books.runs[run.run_id]
+        run_book.state = run.state
+        run_book.open = sum(books.tasks[task.task_id].state not in ENDED for task in run.plan.tasks)
+    for book in books.tasks.values():
+        for upstream_id in book.plan.after:
+            _count_upstream(books, book, upstream_id)
+        _restore_alarm(books, book)
+    for slo in snapshot.slos:
+        slo_book = books.slos[slo.slo_id]
+        slo_book.state, slo_book.finished_us = slo.state, slo.finished_us
+        states = [books.tasks[task_id].state for task_id in slo_book.plan.task_ids]
+        slo_book.open = sum(state not in DONE for state in states)
+        slo_book.broken = sum(state in BROKEN for state in states)
+        if slo_book.open and slo.state is not SloState.MISSED:
+            books.alarms.set("slo", slo.slo_id, slo.deadline_us + 1)
+
+
+def _restore_task(books: Books, row: TaskRow, attempts: list[AttemptRow]) -> None:
+    book = books.tasks[row.task_id]
+    book.state, book.attempts, book.mode = row.state, row.attempts, row.mode
+    book.not_before_us = row.not_before_us or 0
+    for attempt in attempts:
+        if attempt.attempt > row.counted_from and attempt.failure is not None:
+            book.failures += counts_against_retries(attempt.failure)
+            book.lost += attempt.failure is Failure.LOST
+    if row.state in HOLDING_ROOM:
+        current = attempts[-1]
+        assert current.attempt == row.attempts, f"{row.task_id}: attempt {row.attempts} is not the last"
+        book.place = Place(current.bin_id, current.devices)
+        book.attempt_started_us = current.started_us
+        book.stop_reason = row.reason if row.state is TaskState.STOPPING else ""
+        books.room.take(row.task_id, book.plan.demand, book.place)
+        books.holding[row.task_id] = None
+    elif row.state is TaskState.READY:
+        books.queue_of(book.plan).push(book)
+
+
+def _restore_alarm(books: Books, book: TaskBook) -> None:
+    task_id, plan = book.plan.task_id, book.plan
+    if book.state is TaskState.BACKING_OFF:
+        books.alarms.set("release", task_id, book.not_before_us)
+    elif book.state is TaskState.WAITING and book.missing == 0:
+        books.alarms.set("release", task_id, plan.release_us)
+    elif (
+        book.state is TaskState.RUNNING
+        and plan.timeout_us is not None
+        and book.attempt_started_us is not None
+    ):
+        books.alarms.set("timeout", task_id, book.attempt_started_us + plan.timeout_us)
+
+
+def check_counts(books: Books) -> None:
+    """Assert every count in the books against the states that it counts."""
+    for task_id, book in books.tasks.items():
+        states = [books.tasks[i].state if i in books.tasks else None for i in book.plan.after]
+        missing = sum(state not in DONE for state in states)
+        broken = sum(state in BROKEN for state in states)
+        assert book.missing == missing, f"{task_id} counts {book.missing} missing, there are {missing}"
+        assert book.broken == broken, f"{task_id} counts {book.broken} broken, there are {broken}"
+        assert (book.place is not None) == (book.state in HOLDING_ROOM), (
+            f"{task_id} is {book.state} at {book.place}"
+        )
+        is_queued = task_id in books.queue_of(book.plan).living(books.tasks)
+        assert is_queued == (book.state is TaskState.READY), f"{task_id} is {book.state}, queued: {is_queued}"
+        if book.state is TaskState.WAITING and missing == 0 and not broken:
+            assert book.plan.release_us > books.now_us, f"{task_id} waits for nothing"
+    for run_id, run in books.runs.items():
+        still_open = sum(books.tasks[task.task_id].state not in ENDED for task in run.plan.tasks)
+        assert run.open == still_open, f"{run_id} counts {run.open} open, there are {still_open}"
+    for slo_id, slo in books.slos.items():
+        states = [books.tasks[task_id].state for task_id in slo.plan.task_ids]
+        assert slo.open == sum(state not in DONE for state in states), f"{slo_id} miscounts its open tasks"
+        assert slo.broken == sum(state in BROKEN for state in states), f"{slo_id} miscounts its broken tasks"
+
+
+def fingerprint(books: Books) -> dict[str, Any]:
+    """Everything that future decisions depend on."""
+    return {
+        "now_us": books.now_us,
+        "tasks": {
+            task_id: (
+                book.state,
+                book.missing,
+                book.broken,
+                book.attempts,
+                book.failures,
+                book.lost,
+                book.latest_start_us,
+                book.place,
+                book.attempt_started_us,
+                book.is_tainted,
+                book.mode if book.state in HOLDING_ROOM else None,
+            )
+            for task_id, book in sorted(books.tasks.items())
+        },
+        "runs": {run_id: (run.state, run.open) for run_id, run in sorted(books.runs.items())},
+        "slos": {i: (s.state, s.open, s.broken, s.finished_us) for i, s in sorted(books.slos.items())},
+        "alarms": books.alarms.pending(),
+        "usage": books.room.usage(),
+    }
