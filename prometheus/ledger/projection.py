@@ -1,0 +1,314 @@
+"""The rows that follow from the log: events and decisions folded in order, nothing decided anew.
+
+`starting` is said by a StartAttempt, `running` by an AttemptStarted, `stopping` by a StopAttempt; every other state of
+a task by a SetTask.
+
+`fold` is pure. A ledger uses it to learn which rows a turn changes, and `check` to rebuild every row from the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import assert_never
+
+from prometheus.core.demand import Capacity
+from prometheus.scheduler.decisions import (
+    CloseRun,
+    Decision,
+    JudgeSlo,
+    RefuseStart,
+    SetTask,
+    StartAttempt,
+    StopAttempt,
+)
+from prometheus.scheduler.events import (
+    AttemptCheckpointed,
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    CapacityChanged,
+    Event,
+    RunOpened,
+    TaskAsked,
+    TimePassed,
+)
+from prometheus.scheduler.plan import RunPlan
+from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, TaskRow
+from prometheus.scheduler.states import ENDED, AttemptState, RunState, SloState, TaskState
+
+OPENED = "opened"  # the reason of every row of a run that has just been opened
+
+_CLOSED = frozenset({AttemptState.SUCCEEDED, AttemptState.FAILED})
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows by their ids; attempts by (task, number). As the answer of `fold`, only those that changed."""
+
+    at_us: int = 0  # instant of the last turn
+    capacity: Capacity | None = None
+    runs: dict[str, RunRow] = field(default_factory=dict)
+    tasks: dict[str, TaskRow] = field(default_factory=dict)
+    attempts: dict[tuple[str, int], AttemptRow] = field(default_factory=dict)
+    slos: dict[str, SloRow] = field(default_factory=dict)
+
+    def absorb(self, changed: Rows) -> None:
+        """Take over the rows of `changed`."""
+        self.at_us = changed.at_us
+        if changed.capacity is not None:
+            self.capacity = changed.capacity
+        self.runs.update(changed.runs)
+        self.tasks.update(changed.tasks)
+        self.attempts.update(changed.attempts)
+        self.slos.update(changed.slos)
+
+
+def fold(rows: Rows, at_us: int, events: Sequence[Event], decisions: Sequence[Decision]) -> Rows:
+    """The rows that one turn makes or changes; `rows` stays as it is.
+
+    Facts that are repeated, late or about attempts that nobody ordered change nothing. Decisions name what exists:
+    one that does not is a fault of the scheduler and raises AssertionError.
+    """
+    turn = _Turn(rows)
+    for event in events:
+        turn.learn(event)
+    for decision in decisions:
+        turn.conclude(decision)
+    turn.changed.at_us = at_us
+    return turn.changed
+
+
+def differences(kept: Rows, rebuilt: Rows) -> list[str]:
+    """Sentences that say where the rows that a ledger keeps differ from those rebuilt from its log."""
+    found = []
+    if kept.capacity != rebuilt.capacity:
+        found.append(f"capacity: the row says {kept.capacity!r}, the log {rebuilt.capacity!r}")
+    for kind, ours, theirs in (
+        ("run", kept.runs, rebuilt.runs),
+        ("task", kept.tasks, rebuilt.tasks),
+        ("attempt", kept.attempts, rebuilt.attempts),
+        ("SLO", kept.slos, rebuilt.slos),
+    ):
+        found += _compare(kind, {**ours}, {**theirs})
+    return found
+
+
+def _compare(kind: str, kept: dict[object, object], rebuilt: dict[object, object]) -> Iterable[str]:
+    for key in sorted(kept.keys() | rebuilt.keys(), key=str):
+        name = " #".join(map(str, key)) if isinstance(key, tuple) else str(key)
+        row, expected = kept.get(key), rebuilt.get(key)
+        if row is None:
+            yield f"{kind} {name}: the log has it, the rows do not"
+        elif expected is None:
+            yield f"{kind} {name}: the rows have it, the log does not"
+        elif row != expected:
+            for column in fields(row):  # type: ignore[arg-type]  # rows are dataclasses
+                ours, theirs = getattr(row, column.name), getattr(expected, column.name)
+                if ours != theirs:
+                    yield f"{kind} {name}: {column.name} is {ours!r} in the row, {theirs!r} by the log"
+
+
+class _Turn:
+    """The fold of one turn: rows as they were, overlaid with those that it has changed."""
+
+    def __init__(self, before: Rows) -> None:
+        self.before = before
+        self.changed = Rows()
+        self.now_us = before.at_us
+
+    def learn(self, event: Event) -> None:
+        self.now_us = max(self.now_us, event.at_us)  # as the scheduler does: a clock set back moves nothing
+        match event:
+            case AttemptStarted():
+                self._started(event)
+            case AttemptSucceeded():
+                self._succeeded(event)
+            case AttemptFailed():
+                self._failed(event)
+            case AttemptCheckpointed():
+                if self._open_attempt(event.task_id, event.attempt) is not None:
+                    self._keep(replace(self._task(event.task_id), checkpoint=event.state))
+            case RunOpened():
+                if self._run(event.run.run_id) is None:
+                    self._open(event.run)
+            case CapacityChanged():
+                self.changed.capacity = event.capacity
+            case TaskAsked() | TimePassed():
+                pass  # what follows from them is said by decisions
+            case _:
+                assert_never(event)
+
+    def conclude(self, decision: Decision) -> None:
+        match decision:
+            case SetTask():
+                self._set_task(decision)
+            case StartAttempt():
+                self._start(decision)
+            case StopAttempt():
+                self._stop(decision)
+            case RefuseStart():
+                self._keep(replace(self._task(decision.task_id), refusal=decision.reason))
+            case CloseRun():
+                run = self._run(decision.run_id)
+                assert run is not None, f"the run {decision.run_id} was closed but never opened"
+                self.changed.runs[run.run_id] = replace(
+                    run, state=decision.state, ended_us=decision.at_us, reason=decision.reason
+                )
+            case JudgeSlo():
+                self.changed.slos[decision.slo_id] = replace(
+                    self._slo(decision.slo_id),
+                    state=decision.state,
+                    finished_us=decision.finished_us,
+                    reason=decision.reason,
+                )
+            case _:
+                assert_never(decision)
+
+    def _open(self, plan: RunPlan) -> None:
+        self.changed.runs[plan.run_id] = RunRow(
+            plan.run_id, plan, RunState.RUNNING, self.now_us, None, OPENED
+        )
+        for task in plan.tasks:
+            self._keep(TaskRow(task.task_id, plan.run_id, task.job, task.tier, TaskState.WAITING, OPENED))
+        for slo in plan.slos:
+            self.changed.slos[slo.slo_id] = SloRow(
+                slo.slo_id, plan.run_id, slo.name, slo.deadline_us, SloState.ON_TRACK, None, OPENED
+            )
+
+    def _set_task(self, said: SetTask) -> None:
+        task = self._task(said.task_id)
+        is_taken_up_again = task.state in ENDED and said.state not in ENDED
+        becomes_ready = said.state is TaskState.READY and task.state is not TaskState.READY
+        self._keep(
+            replace(
+                task,
+                state=said.state,
+                reason=said.reason,
+                counted_from=task.attempts if is_taken_up_again else task.counted_from,
+                not_before_us=said.not_before_us,
+                ready_us=said.at_us if becomes_ready else task.ready_us,
+                ended_us=_ended_us(task, said),
+                refusal=None,
+            )
+        )
+        run = self._run(task.run_id)
+        if is_taken_up_again and run is not None and run.state is not RunState.RUNNING:
+            self.changed.runs[run.run_id] = replace(
+                run, state=RunState.RUNNING, ended_us=None, reason=said.reason
+            )
+
+    def _start(self, order: StartAttempt) -> None:
+        task = self._task(order.task_id)
+        assert order.attempt > task.attempts, f"{order.task_id} #{order.attempt} after #{task.attempts}"
+        self._keep(
+            replace(
+                task,
+                state=TaskState.STARTING,
+                reason=order.reason,
+                attempts=order.attempt,
+                not_before_us=None,
+                ended_us=None,
+                mode=order.mode,
+                refusal=None,
+            )
+        )
+        self._keep_attempt(
+            AttemptRow(
+                order.task_id,
+                order.attempt,
+                AttemptState.STARTING,
+                order.bin_id,
+                order.devices,
+                order.mode,
+                order.at_us,
+            )
+        )
+
+    def _stop(self, order: StopAttempt) -> None:
+        attempt = self._open_attempt(order.task_id, order.attempt)
+        if attempt is None:
+            return
+        self._keep_attempt(replace(attempt, state=AttemptState.STOPPING))
+        task = self._task(order.task_id)
+        if task.attempts == order.attempt:
+            self._keep(replace(task, state=TaskState.STOPPING, reason=order.reason))
+
+    def _started(self, fact: AttemptStarted) -> None:
+        attempt = self._open_attempt(fact.task_id, fact.attempt)
+        if attempt is None or attempt.started_us is not None:
+            return
+        state = AttemptState.RUNNING if attempt.state is AttemptState.STARTING else attempt.state
+        self._keep_attempt(replace(attempt, state=state, started_us=self.now_us))
+        task = self._task(fact.task_id)
+        is_current = task.state is TaskState.STARTING and task.attempts == fact.attempt
+        self._keep(
+            replace(
+                task,
+                state=TaskState.RUNNING if is_current else task.state,
+                started_us=self.now_us if task.started_us is None else task.started_us,
+            )
+        )
+
+    def _succeeded(self, fact: AttemptSucceeded) -> None:
+        attempt = self._open_attempt(fact.task_id, fact.attempt)
+        if attempt is None:
+            return
+        self._keep_attempt(
+            replace(
+                attempt,
+                state=AttemptState.SUCCEEDED,
+                ended_us=self.now_us,
+                cpu_us=fact.cpu_us,
+                peak_mib=fact.peak_mib,
+            )
+        )
+        self._keep(replace(self._task(fact.task_id), output=fact.output))
+
+    def _failed(self, fact: AttemptFailed) -> None:
+        attempt = self._open_attempt(fact.task_id, fact.attempt)
+        if attempt is None:
+            return
+        self._keep_attempt(
+            replace(
+                attempt,
+                state=AttemptState.FAILED,
+                ended_us=self.now_us,
+                failure=fact.failure,
+                message=fact.message,
+                tail=fact.tail,
+                cpu_us=fact.cpu_us,
+                peak_mib=fact.peak_mib,
+            )
+        )
+
+    def _keep(self, task: TaskRow) -> None:
+        self.changed.tasks[task.task_id] = task
+
+    def _keep_attempt(self, attempt: AttemptRow) -> None:
+        self.changed.attempts[attempt.task_id, attempt.attempt] = attempt
+
+    def _task(self, task_id: str) -> TaskRow:
+        task = self.changed.tasks.get(task_id) or self.before.tasks.get(task_id)
+        assert task is not None, f"a decision names the task {task_id}, which no run has"
+        return task
+
+    def _open_attempt(self, task_id: str, number: int) -> AttemptRow | None:
+        key = (task_id, number)
+        attempt = self.changed.attempts.get(key) or self.before.attempts.get(key)
+        return None if attempt is None or attempt.state in _CLOSED else attempt
+
+    def _run(self, run_id: str) -> RunRow | None:
+        return self.changed.runs.get(run_id) or self.before.runs.get(run_id)
+
+    def _slo(self, slo_id: str) -> SloRow:
+        slo = self.changed.slos.get(slo_id) or self.before.slos.get(slo_id)
+        assert slo is not None, f"a decision names the SLO {slo_id}, which no run has"
+        return slo
+
+
+def _ended_us(task: TaskRow, said: SetTask) -> int | None:
+    """When the task ended, as it stands after `said`: kept while it goes from one ended state to the same."""
+    if said.state not in ENDED:
+        return None
+    return task.ended_us if said.state is task.state and task.ended_us is not None else said.at_us
