@@ -128,7 +128,7 @@ class Scheduler:
         if book is None:
             return
         books, plan = self._books, book.plan
-        if event.failure is Failure.CANCELLED:
+        if event.failure is Failure.CANCELLED or book.stop_cause is StopCause.CANCELLED:
             move(books, book, TaskState.CANCELLED, book.stop_reason or event.message)
             return
         book.failures += counts_against_retries(event.failure)
@@ -172,9 +172,8 @@ class Scheduler:
             held = {}
             for task_id in books.holding:
                 book = books.tasks[task_id]
-                assert book.state in HOLDING_ROOM and book.place is not None, (
-                    f"{task_id} holds room as {book.state}"
-                )
+                assert book.state in HOLDING_ROOM, f"{task_id} holds room as {book.state}"
+                assert book.place is not None, f"{task_id} holds room nowhere"
                 held[task_id] = (book.plan.demand, book.place)
             books.room.audit(held)
         if is_thorough:

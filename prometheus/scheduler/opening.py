@@ -127,6 +127,7 @@ def _restore_task(books: Books, row: TaskRow, attempts: list[AttemptRow]) -> Non
         assert current.attempt == row.attempts, f"{row.task_id}: attempt {row.attempts} is not the last"
         book.place = Place(current.bin_id, current.devices)
         book.attempt_started_us = current.started_us
+        book.stop_cause = current.stop_cause
         book.stop_reason = row.reason if row.state is TaskState.STOPPING else ""
         books.room.take(row.task_id, book.plan.demand, book.place)
         books.holding[row.task_id] = None

@@ -61,10 +61,10 @@ def how_long_to_back_off(plan: TaskPlan, failure: Failure, failures: int, slack_
         return 0
     digest = hashlib.blake2b(f"{seed}/{plan.task_id}/{failures}".encode(), digest_size=4).digest()
     jitter = 0.75 + 0.5 * int.from_bytes(digest, "big") / 2**32
-    wait = min(plan.backoff_us * 2 ** min(failures - 1, 30), BACKOFF_LIMIT_US)
+    wait: int = min(plan.backoff_us << min(failures - 1, 30), BACKOFF_LIMIT_US)
     if slack_us > 0:
         wait = min(wait, max(slack_us, SECOND_US))
-    return round(wait * jitter)
+    return int(wait * jitter)
 
 
 def latest_start(plan: TaskPlan, downstream_us: int) -> int:
@@ -78,5 +78,6 @@ def latest_start(plan: TaskPlan, downstream_us: int) -> int:
 
 
 def describe_timeout(plan: TaskPlan) -> str:
+    """The sentence for an attempt that is stopped because of its timeout."""
     assert plan.timeout_us is not None
     return f"ran longer than its timeout of {format_duration(plan.timeout_us)}"

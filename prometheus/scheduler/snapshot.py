@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from prometheus.core.demand import Capacity
 from prometheus.scheduler.events import Failure
 from prometheus.scheduler.plan import RunPlan
-from prometheus.scheduler.states import AttemptState, RunState, SloState, TaskState
+from prometheus.scheduler.states import AttemptState, RunState, SloState, StopCause, TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class AttemptRow:
     ordered_us: int
     started_us: int | None = None
     ended_us: int | None = None
+    stop_cause: StopCause | None = None  # why it was told to stop, if it was
     failure: Failure | None = None
     message: str = ""
     tail: str = ""
@@ -56,6 +57,8 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class SloRow:
+    """Where a promise stands."""
+
     slo_id: str
     run_id: str
     name: str
@@ -67,6 +70,8 @@ class SloRow:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
+    """Where a run stands, with its plan."""
+
     run_id: str
     plan: RunPlan
     state: RunState
