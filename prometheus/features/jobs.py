@@ -1,0 +1,85 @@
+"""The feature jobs: each reads what was known on the session, computes, and writes one table.
+
+Every job returns a small dict: sessions computed, rows written, and what the store did.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from prometheus.core.ids import Json
+from prometheus.features import correlations as correlation
+from prometheus.features import factor_model, nightly
+from prometheus.features import returns as return_feature
+from prometheus.features import volatility as volatility_feature
+from prometheus.pipelines.task import Task
+from prometheus.stores.desk import Desk, open_desk
+from prometheus.stores.wide import FloatArray, Wide, lengthen, one_thread
+
+PRICES = "prices_daily"
+
+
+def returns(task: Task) -> dict[str, Json]:
+    """prices_daily -> returns_daily: `ret_1d`, `ret_5d`, `ret_21d`."""
+    desk = open_desk(task)
+    view = desk.as_of(task.session)
+    gap = nightly.gap(view, PRICES, return_feature.TABLE, return_feature.LOOKBACK)
+    wide = nightly.read_wide(view, PRICES, "ret_1d", gap.since)
+    daily = wide["ret_1d"]
+    return _write_panel(desk, return_feature.TABLE, wide, return_feature.compute(daily), gap)
+
+
+def volatility(task: Task) -> dict[str, Json]:
+    """returns_daily -> volatility_daily: `vol_ewma`, `vol_21d`, `vol_63d`, annualised."""
+    desk = open_desk(task)
+    view = desk.as_of(task.session)
+    gap = nightly.gap(view, return_feature.TABLE, volatility_feature.TABLE, volatility_feature.LOOKBACK)
+    wide = nightly.read_wide(view, return_feature.TABLE, "ret_1d", gap.since)
+    return _write_panel(desk, volatility_feature.TABLE, wide, volatility_feature.compute(wide["ret_1d"]), gap)
+
+
+def correlations(task: Task) -> dict[str, Json]:
+    """returns_daily -> correlation_panels (one row a session) and factor_models (the night's session only)."""
+    desk = open_desk(task)
+    view = desk.as_of(task.session)
+    lookback = max(correlation.LOOKBACK, factor_model.LOOKBACK)
+    gap = nightly.gap(view, return_feature.TABLE, correlation.TABLE, lookback)
+    wide = nightly.read_wide(view, return_feature.TABLE, "ret_1d", gap.since)
+    daily = wide["ret_1d"]
+    missing = set(gap.missing)
+    wanted = [row for row, day in enumerate(wide.days) if day in missing]
+    with one_thread():
+        panel = correlation.compute(daily, wanted)
+        model = factor_model.fit(daily, wide.instruments)
+    columns = {name: pl.Series(values).fill_nan(None) for name, values in panel.items()}
+    rows = pl.DataFrame({"date": [wide.days[row] for row in wanted], **columns})
+    written = desk.writer.write_days(correlation.TABLE, rows, days=gap.missing)
+    output: dict[str, Json] = {"sessions": len(wanted), "rows": written.rows, "write": written.action}
+    if model is None:
+        return {**output, "factor_model": f"none: fewer than {factor_model.MINIMUM} sessions of history"}
+    present = np.ones((1, len(model.instruments)), dtype=np.bool_)
+    frame = lengthen(
+        [task.session],
+        model.instruments,
+        {name: values[None, :] for name, values in model.columns().items()},
+        present,
+    )
+    kept = desk.writer.write_days(factor_model.TABLE, frame)
+    return {**output, "factor_model": {"instruments": kept.rows, "write": kept.action}}
+
+
+def _write_panel(
+    desk: Desk,
+    table: str,
+    wide: Wide,
+    values: dict[str, FloatArray],
+    gap: nightly.Gap,
+) -> dict[str, Json]:
+    missing = set(gap.missing)
+    wanted = np.array([day in missing for day in wide.days])
+    # A row for every pair that had a return: a feature without enough history is null, not absent.
+    known = ~np.isnan(values["ret_1d"] if "ret_1d" in values else wide["ret_1d"])
+    frame = lengthen(wide.days, wide.instruments, values, known & wanted[:, None])
+    written = desk.writer.write_days(table, frame, days=gap.missing)
+    return {"sessions": len(gap.missing), "rows": written.rows, "write": written.action}

@@ -1,0 +1,96 @@
+"""Sums over the last so many sessions, made so that a night's value is bit for bit the bulk load's.
+
+Each sum adds one session after the other, newest first, for all cells at once. IEEE addition of two numbers does not
+depend on what stands beside them, so the result of a session does not depend on how many others are computed with it.
+(A running sum, a prefix sum or a matrix product would be faster and would differ in the last digits.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from prometheus.stores.wide import FloatArray
+
+SESSIONS_PER_YEAR = 252
+
+# A window whose sessions are known to at least this share has a value; below, it has none.
+COVERAGE = 0.8
+
+
+# Wide histories are worked through in slabs of columns that stay in the processor's cache; columns are independent.
+SLAB = 64
+
+
+def compounded(returns: FloatArray, window: int) -> FloatArray:
+    """The simple return over the last `window` sessions.
+
+    None for a session without its own return or with a window known to less than `COVERAGE`; a missing session inside
+    the window counts as no move.
+    """
+    return _by_slab(_compounded, returns, window)
+
+
+def deviation(returns: FloatArray, window: int) -> FloatArray:
+    """Sample standard deviation of the last `window` sessions (divisor n - 1), with the coverage rule."""
+    return _by_slab(_deviation, returns, window)
+
+
+def ewma_deviation(returns: FloatArray, decay: float, window: int, minimum: int) -> FloatArray:
+    """Exponentially weighted root mean square: weights `decay`**lag over the last `window` sessions, summing to 1.
+
+    Missing sessions have no weight. None for a session without its own return or with fewer than `minimum` known.
+    """
+    return _by_slab(_ewma_deviation, returns, decay, window, minimum)
+
+
+def _compounded(returns: FloatArray, window: int) -> FloatArray:
+    known = ~np.isnan(returns)
+    growth = np.where(known, 1.0 + returns, 1.0)
+    product, count = growth.copy(), known.astype(np.float64)
+    for lag in range(1, min(window, len(returns))):
+        product[lag:] *= growth[:-lag]
+        count[lag:] += known[:-lag]
+    return np.where(known & (count >= COVERAGE * window), product - 1.0, np.nan)
+
+
+def _deviation(returns: FloatArray, window: int) -> FloatArray:
+    known = ~np.isnan(returns)
+    filled = np.where(known, returns, 0.0)
+    total, count = filled.copy(), known.astype(np.float64)
+    for lag in range(1, min(window, len(returns))):
+        total[lag:] += filled[:-lag]
+        count[lag:] += known[:-lag]
+    enough = known & (count >= max(COVERAGE * window, 2.0))
+    mean = total / np.maximum(count, 1.0)
+    squares = known * (filled - mean) ** 2
+    for lag in range(1, min(window, len(returns))):
+        apart = filled[:-lag] - mean[lag:]
+        apart *= apart
+        apart *= known[:-lag]
+        squares[lag:] += apart
+    return np.where(enough, np.sqrt(squares / np.maximum(count - 1.0, 1.0)), np.nan)
+
+
+def _ewma_deviation(returns: FloatArray, decay: float, window: int, minimum: int) -> FloatArray:
+    known = ~np.isnan(returns)
+    squared = np.where(known, returns, 0.0) ** 2
+    total, count = squared.copy(), known.astype(np.float64)
+    mass = count.copy()
+    weight = 1.0
+    for lag in range(1, min(window, len(returns))):
+        weight *= decay
+        total[lag:] += weight * squared[:-lag]
+        mass[lag:] += weight * known[:-lag]
+        count[lag:] += known[:-lag]
+    enough = known & (count >= minimum)
+    return np.where(enough, np.sqrt(total / np.where(mass > 0.0, mass, 1.0)), np.nan)
+
+
+def _by_slab(function: Callable[..., FloatArray], returns: FloatArray, *arguments: float) -> FloatArray:
+    out = np.empty_like(returns)
+    for first in range(0, returns.shape[1], SLAB):
+        block = np.ascontiguousarray(returns[:, first : first + SLAB])
+        out[:, first : first + SLAB] = function(block, *arguments)
+    return out
