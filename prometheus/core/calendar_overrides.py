@@ -133,7 +133,7 @@ class UserMarket:
     post_close_minutes: int = DEFAULT_BUFFER_MINUTES
 
     def __post_init__(self) -> None:
-        if not isinstance(self.market_id, str) or not self.market_id.strip():
+        if not _is_word(self.market_id):
             raise CalendarBookError(f"a market's id is {self.market_id!r}.", allowed="a word such as EU_CORE")
         if self.mode not in MODES:
             raise CalendarBookError(
@@ -145,11 +145,7 @@ class UserMarket:
                 allowed="each once",
             )
         for minutes in (self.pre_open_minutes, self.post_close_minutes):
-            if (
-                isinstance(minutes, bool)
-                or not isinstance(minutes, int)
-                or not 0 <= minutes <= LONGEST_BUFFER_MINUTES
-            ):
+            if not _is_buffer(minutes):
                 raise CalendarBookError(
                     f"market {self.market_id}: a buffer is {minutes!r}.",
                     allowed=f"whole minutes from 0 to {LONGEST_BUFFER_MINUTES}",
@@ -177,3 +173,13 @@ class UserMarket:
                 f"a market cannot be read: {plain!r} ({error}).",
                 allowed="market_id, members, mode, pre_open_minutes, post_close_minutes",
             ) from error
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and value.strip() == value != ""
+
+
+def _is_buffer(minutes: object) -> bool:
+    return (
+        isinstance(minutes, int) and not isinstance(minutes, bool) and 0 <= minutes <= LONGEST_BUFFER_MINUTES
+    )

@@ -25,8 +25,11 @@ from prometheus.core.calendar_errors import (
     NotATradingDayError,
     UnknownMarketError,
 )
-from prometheus.markets.moments import MarketState, moment_at, needed_days, next_transition_us
 from prometheus.markets.schedule import DAY_US, Hours, Schedule
+
+TYPE_CHECKING = False  # `typing` takes longer to import than a calendar; type checkers know this name
+if TYPE_CHECKING:
+    from prometheus.markets.moments import MarketState
 
 __all__ = [
     "CalendarArgumentError",
@@ -51,6 +54,15 @@ _MARGIN_DAYS = (
 )
 _installed: CalendarBook | None = None
 _shared: dict[str, TradingCalendar] = {}  # calendars of the installed book that `get_market_state` made
+
+
+def __getattr__(name: str) -> object:
+    """`MarketState` on first use: `enum` would be a third of this module's import time, and most ask for days."""
+    if name == "MarketState":
+        from prometheus.markets.moments import MarketState
+
+        return MarketState
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def current_book() -> CalendarBook:
@@ -94,11 +106,11 @@ class TradingCalendar:
         "_next_days",
         "_opens",
         "_previous_days",
-        "_schedule",
         "book",
         "known_at",
         "market_id",
         "projected",
+        "schedule",
     )
 
     def __init__(
@@ -115,13 +127,14 @@ class TradingCalendar:
         self.book = current_book() if book is None else book
         self.projected = projected
         known_at_us = None if known_at is None else _instant_us(known_at, market_id)
-        self._schedule: Schedule = self.book.schedule(market_id, known_at_us, projected)
+        # What the answers are read from; time_bulk reads it too.
+        self.schedule: Schedule = self.book.schedule(market_id, known_at_us, projected)
         # Answers already given; the schedule owns them, so all calendars of a book share them.
-        self._is_trading = self._schedule.is_trading
-        self._next_days = self._schedule.next_days
-        self._previous_days = self._schedule.previous_days
-        self._opens = self._schedule.opens
-        self._closes = self._schedule.closes
+        self._is_trading = self.schedule.is_trading
+        self._next_days = self.schedule.next_days
+        self._previous_days = self.schedule.previous_days
+        self._opens = self.schedule.opens
+        self._closes = self.schedule.closes
 
     def __repr__(self) -> str:
         known = "" if self.known_at is None else f", known_at={self.known_at.isoformat()}"
@@ -132,22 +145,22 @@ class TradingCalendar:
     @property
     def valid_from(self) -> date:
         """The first day that can be asked for."""
-        return _date(self._schedule.first_day)
+        return _date(self.schedule.first_day)
 
     @property
     def hours_verified_from(self) -> date:
         """The first day whose hours were verified; before it only `projected=True` gives hours."""
-        return _date(self._schedule.hours_verified_from)
+        return _date(self.schedule.hours_verified_from)
 
     @property
     def verified_through(self) -> date:
         """The last day of the holidays that the exchange has published (for a composite, of all its members)."""
-        return _date(self._schedule.verified_through)
+        return _date(self.schedule.verified_through)
 
     @property
     def last_day(self) -> date:
         """The last day that can be asked for: `verified_through`, or the end of the table when projected."""
-        return _date(self._schedule.last_day)
+        return _date(self.schedule.last_day)
 
     # Days
 
@@ -157,7 +170,7 @@ class TradingCalendar:
             return self._is_trading[d]
         except (KeyError, TypeError):
             pass  # not asked before; what is wrong with `d`, if anything, is said below
-        answer = self._is_trading[d] = self._schedule.is_session(self._day(d))
+        answer = self._is_trading[d] = self.schedule.is_session(self._day(d))
         return answer
 
     def next_trading_day(self, d: date, n: int = 1) -> date:
@@ -191,12 +204,12 @@ class TradingCalendar:
                 allowed="start <= end",
                 hint="swap the two",
             )
-        return [_date(day) for day in self._schedule.sessions_between(first, last)]
+        return [_date(day) for day in self.schedule.sessions_between(first, last)]
 
     def holidays(self, year: int) -> list[date]:
         """The weekdays (Monday to Friday) of `year` without a session, whatever the reason."""
         first, last = self._year(year)
-        labels = set(self._schedule.sessions_between(first, last))
+        labels = set(self.schedule.sessions_between(first, last))
         days = (_date(day) for day in range(first, last + 1) if day not in labels)
         return [day for day in days if day.weekday() <= _FRIDAY]
 
@@ -211,7 +224,7 @@ class TradingCalendar:
     def members_open(self, d: date) -> list[str]:
         """The members of the market that trade on `d` (the exchange itself when it is asked for by its MIC)."""
         day = self._day(d)
-        members = self._schedule.members or (self._schedule,)
+        members = self.schedule.members or (self.schedule,)
         for member in members:
             if not member.covers(day):
                 raise self._outside(d, member)
@@ -253,69 +266,75 @@ class TradingCalendar:
 
     def is_open(self, at: datetime) -> bool:
         """Whether the market trades at the aware instant: inside a session and not in a break."""
-        return self._schedule.is_open(self._instant(at))
+        return self.schedule.is_open(self._instant(at))
 
     def session_at(self, at: datetime) -> date | None:
         """The session whose [open, close) holds the instant, breaks included; None between sessions."""
-        day = self._schedule.session_at(self._instant(at))
+        day = self.schedule.session_at(self._instant(at))
         return None if day is None else _date(day)
 
     def latest_closed_session(self, at: datetime) -> date:
         """The last session that had closed at the instant (a close counts at its own instant)."""
-        day = self._schedule.latest_closed_session(self._instant(at))
+        day = self.schedule.latest_closed_session(self._instant(at))
         if day is None:
             raise self._outside(at)
         return _date(day)
 
     def state_at(self, at: datetime) -> MarketState:
         """What the market is doing at the instant; a break is part of SESSION (`is_in_break` tells)."""
-        return moment_at(self._schedule, self._instant(at)).state
+        from prometheus.markets.moments import moment_at
+
+        return moment_at(self.schedule, self._instant(at)).state
 
     def is_in_break(self, at: datetime) -> bool:
         """Whether a session is on and pauses at the instant."""
-        return moment_at(self._schedule, self._instant(at)).is_in_break
+        from prometheus.markets.moments import moment_at
+
+        return moment_at(self.schedule, self._instant(at)).is_in_break
 
     def next_transition(self, at: datetime) -> datetime:
         """The first instant strictly after `at` at which the state or being in a break changes, aware UTC."""
-        after_us = next_transition_us(self._schedule, self._instant(at))
+        from prometheus.markets.moments import next_transition_us
+
+        after_us = next_transition_us(self.schedule, self._instant(at))
         if after_us is None:
             raise self._outside(at)
         return _datetime(after_us)
 
     def local_offset(self, at: datetime) -> timedelta:
         """What to add to UTC for the exchange's wall clock at the instant (a composite's first member)."""
-        return timedelta(minutes=self._schedule.offset_minutes(self._instant(at)))
+        return timedelta(minutes=self.schedule.offset_minutes(self._instant(at)))
 
     # From the caller's values to the schedule's integers
 
     def _day(self, d: date) -> int:
-        if isinstance(d, datetime) or not isinstance(d, date):
+        if isinstance(d, datetime):
             raise CalendarTypeError(
-                f"{self.market_id}: {d!r} is not a session label.",
+                f"{self.market_id}: the datetime {d!r} is not a session label.",
                 allowed="a plain datetime.date",
-                hint="which session an instant belongs to is session_at(instant)"
-                if isinstance(d, datetime)
-                else None,
+                hint="which session an instant belongs to is session_at(instant)",
             )
+        if not isinstance(d, date):
+            raise CalendarTypeError(f"{self.market_id}: {d!r} is not a date.", allowed="a datetime.date")
         day = d.toordinal() - EPOCH_ORDINAL
-        if not self._schedule.covers(day):
+        if not self.schedule.covers(day):
             raise self._outside(d)
         return day
 
     def _instant(self, at: datetime) -> int:
         """Microseconds of `at`, checked to lie where the market's state is known."""
         at_us = _instant_us(at, self.market_id)
-        schedule = self._schedule
+        schedule = self.schedule
         if schedule.first_day + _MARGIN_DAYS < at_us // DAY_US < schedule.last_day - _MARGIN_DAYS:
             return at_us
-        first, last = needed_days(schedule, at_us)
+        first, last = schedule.needed_days(at_us)
         if not (schedule.covers(first) and schedule.covers(last)):
             raise self._outside(at)
         return at_us
 
     def _step(self, d: date, n: int) -> date:
         day = self._day(d)
-        found = self._schedule.next_session(day, n) if n > 0 else self._schedule.previous_session(day, -n)
+        found = self.schedule.next_session(day, n) if n > 0 else self.schedule.previous_session(day, -n)
         if found is None:
             count, way = abs(n), "after" if n > 0 else "before"
             raise self._outside(d, what=f"{count} trading day{'s' * (count > 1)} {way} {d}")
@@ -323,14 +342,14 @@ class TradingCalendar:
 
     def _hours(self, d: date) -> Hours:
         day = self._day(d)
-        hours = self._schedule.hours(day)
+        hours = self.schedule.hours(day)
         if hours is None:
             raise NotATradingDayError(
                 f"{self.market_id} has no session on {d}.",
                 allowed="trading days",
                 hint="next_trading_day and previous_trading_day find the neighbours",
             )
-        if day < self._schedule.hours_verified_from and not self.projected:
+        if day < self.schedule.hours_verified_from and not self.projected:
             raise CalendarRangeError(
                 f"{self.market_id}: the hours of {d} were never verified.",
                 allowed=f"hours from {self.hours_verified_from} on",
@@ -349,19 +368,19 @@ class TradingCalendar:
             date(year, 1, 1).toordinal() - EPOCH_ORDINAL,
             date(year, 12, 31).toordinal() - EPOCH_ORDINAL,
         )
-        if not (self._schedule.covers(first) and self._schedule.covers(last)):
+        if not (self.schedule.covers(first) and self.schedule.covers(last)):
             raise self._outside(year)
         return first, last
 
     def _hours_of_year(self, year: int) -> list[tuple[int, Hours]]:
         first, last = self._year(year)
-        labels = self._schedule.sessions_between(first, last)
-        return [(day, hours) for day in labels if (hours := self._schedule.hours(day)) is not None]
+        labels = self.schedule.sessions_between(first, last)
+        return [(day, hours) for day in labels if (hours := self.schedule.hours(day)) is not None]
 
     def _outside(
         self, value: object, schedule: Schedule | None = None, what: str | None = None
     ) -> CalendarRangeError:
-        schedule = self._schedule if schedule is None else schedule
+        schedule = self.schedule if schedule is None else schedule
         hint = None
         if not self.projected and schedule.last_day == schedule.verified_through:
             hint = f"holidays are published through {_date(schedule.verified_through)}; projected=True goes further"

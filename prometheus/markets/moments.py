@@ -57,17 +57,8 @@ class Moment:
         return self.state, self.is_in_break
 
 
-def needed_days(schedule: Schedule, at_us: int) -> tuple[int, int]:
-    """The first and the last label that must be known to tell the state at the instant."""
-    near = schedule.labels_near(at_us, schedule.pre_open_us, schedule.post_close_us)
-    local_day = schedule.local_day(at_us)
-    if not near:
-        return local_day, local_day
-    return min(near.start, local_day), max(near.stop - 1, local_day)
-
-
 def moment_at(schedule: Schedule, at_us: int) -> Moment:
-    """The market at the instant; days outside of the schedule count as closed (see `needed_days`)."""
+    """The market at the instant; days outside of the schedule count as closed (see `Schedule.needed_days`)."""
     pre_open = post_close = None
     for day in schedule.labels_near(at_us, schedule.pre_open_us, schedule.post_close_us):
         hours = schedule.hours(day) if schedule.covers(day) else None
@@ -95,7 +86,7 @@ def next_transition_us(schedule: Schedule, at_us: int) -> int | None:
         schedule, at_us
     ):  # ends with the schedule: each turn is at least a day further on
         for edge in edges:
-            first, last = needed_days(schedule, edge)
+            first, last = schedule.needed_days(edge)
             if not (schedule.covers(first) and schedule.covers(last)):
                 return None
             if moment_at(schedule, edge) != now:

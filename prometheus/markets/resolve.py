@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from array import array
-
 from prometheus.markets.schedule import DAY_US, MINUTE_US, Schedule
 from prometheus.markets.table import EARLY_CLOSE, LATE_OPEN, Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Sequence
 
     from prometheus.markets.table import Exchange
@@ -76,6 +75,8 @@ def resolve_exchange(
         and exchange.valid_from <= item.day <= last
     ]
     if unknown or known:
+        from array import array
+
         numbers = array("H", list(days))  # of the values: array reads bytes as memory
         palette = _Palette(patterns)
         for item in unknown:
@@ -160,6 +161,8 @@ def _combined_days(
     members: tuple[Schedule, ...], mode: str, first: int, last: int
 ) -> tuple[Sequence[int], tuple[Pattern, ...]]:
     """Each day's number and the patterns; a combination of the members' hours is put together once."""
+    from array import array
+
     palette = _Palette()
     known: dict[tuple[int, ...], int] = {}
     numbers = array("H")

@@ -7,14 +7,14 @@ what remains when everything that bears on a market (table, what was known when,
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left, bisect_right
-from itertools import compress
+from itertools import compress, pairwise
 
 from prometheus.markets.table import DAY_MINUTES, EARLY_CLOSE, LATE_OPEN, Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Sequence
     from datetime import date, datetime
 
@@ -36,7 +36,7 @@ class Hours:
         self.flags = pattern.flags
         self.breaks_us = tuple(
             (base + before[1] * MINUTE_US, base + after[0] * MINUTE_US)
-            for before, after in zip(segments, segments[1:], strict=False)
+            for before, after in pairwise(segments)
         )
 
     @property
@@ -58,6 +58,8 @@ class Schedule:
     """
 
     __slots__ = (
+        "__weakref__",
+        "_sessions",
         "closes",
         "days",
         "first_day",
@@ -76,7 +78,6 @@ class Schedule:
         "previous_days",
         "soonest_open_minute",
         "verified_through",
-        "_sessions",
     )
 
     def __init__(
@@ -134,6 +135,8 @@ class Schedule:
     def sessions(self) -> array[int]:
         """Every session label in order."""
         if self._sessions is None:
+            from array import array  # brings `collections`: a millisecond that most first answers do without
+
             self._sessions = array("i", compress(range(self.first_day, self.last_day + 1), self.days))
         return self._sessions
 
@@ -169,6 +172,12 @@ class Schedule:
         first = (at_us - after_us - self.latest_close_minute * MINUTE_US) // DAY_US + 1
         last = (at_us + before_us - self.soonest_open_minute * MINUTE_US) // DAY_US
         return range(first, last + 1)
+
+    def needed_days(self, at_us: int) -> tuple[int, int]:
+        """The first and the last label that must be known to tell the market's state at the instant."""
+        near = self.labels_near(at_us, self.pre_open_us, self.post_close_us)
+        local_day = self.local_day(at_us)
+        return min(near.start, local_day), max(near.stop - 1, local_day)
 
     def session_at(self, at_us: int) -> int | None:
         """The label whose [open, close) holds the instant, breaks included; None outside of sessions."""

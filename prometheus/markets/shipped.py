@@ -16,10 +16,10 @@ def shipped_table() -> Table:
     """
     if not _kept:
         origin = __file__.rpartition("shipped.")[0] + RESOURCE
-        read = getattr(__loader__, "get_data", None)  # the loader protocol's optional method
+        read = getattr(__spec__.loader, "get_data", None)  # the loader protocol's optional method
         if read is None:
             raise TableError(
-                f"the module loader {__loader__!r} cannot read {RESOURCE}; install the package as files"
+                f"the module loader {__spec__.loader!r} cannot read {RESOURCE}; install the package as files"
             )
         try:
             data: bytes = read(origin)

@@ -20,8 +20,9 @@ a pattern's segments are its breaks. A day's byte is what happened in the end; a
 from __future__ import annotations
 
 from binascii import crc32
+from itertools import pairwise
 from struct import Struct
-from struct import error as StructError
+from struct import error as struct_error
 
 TYPE_CHECKING = False  # `typing` costs more to import than this whole table; type checkers know this name
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Pattern:
 
     def __init__(self, segments: tuple[tuple[int, int], ...], flags: int = 0) -> None:
         edges = [edge for segment in segments for edge in segment]
-        if not edges or any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
+        if not edges or any(a >= b for a, b in pairwise(edges)):
             raise TableError(
                 f"the hours {segments} are not in order: each segment must open, close, and then the next"
             )
@@ -139,7 +140,7 @@ class Exchange:
             raise TableError(f"{self.code}: verified_through is outside of the days of the table")
         if not self.offsets:
             raise TableError(f"{self.code}: there is no UTC offset")
-        highest = max(max(self.days), max((item.before for item in self.exceptions), default=0))
+        highest = max([max(self.days), *(item.before for item in self.exceptions)])
         if highest > len(self.patterns):
             raise TableError(f"{self.code}: pattern {highest} is used, {len(self.patterns)} exist")
         if any(not self.valid_from <= item.day <= self.last for item in self.exceptions):
@@ -328,7 +329,7 @@ class _Reader:
     def take(self, shape: Struct) -> tuple[int, ...]:
         try:
             values: tuple[int, ...] = shape.unpack_from(self._data, self._at)
-        except StructError as error:
+        except struct_error as error:
             raise TableError(
                 f"the calendar table ends in the middle of a number, at byte {self._at}"
             ) from error
