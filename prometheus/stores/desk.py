@@ -26,6 +26,7 @@ class TaskWriter:
     run_id: str
     task: str
     pin: str
+    market: str
 
     def write_days(
         self, table: str, frame: pl.DataFrame, *, days: Collection[date] | None = None
@@ -34,7 +35,7 @@ class TaskWriter:
         with self.runtime.commit(self.claim):
             pass
         write = WriteId(self.run_id, self.task, table, self.claim.attempt, self.pin)
-        return self.historical.write_days(table, frame, write, days=days)
+        return self.historical.write_days(table, frame, write, days=days, market=self.market)
 
     def commit(self) -> AbstractContextManager[sa.Connection]:
         """One transaction on runtime_db that is kept only if this attempt still holds the claim."""
@@ -51,7 +52,8 @@ class Desk:
     settings: Settings
 
     def as_of(self, day: date) -> HistoricalView:
-        return self.historical.as_of(day)
+        """What the task's market knew at the end of `day`."""
+        return self.historical.as_of(day, market=self.writer.market)
 
 
 def open_desk(task: Task, settings: Settings | None = None) -> Desk:
@@ -63,9 +65,5 @@ def open_desk(task: Task, settings: Settings | None = None) -> Desk:
     historical = HistoricalDb(settings.historical_path)
     runtime = RuntimeDb(settings.runtime_url)
     claim = runtime.claim(task.task_id, task.attempt)
-    return Desk(
-        historical,
-        runtime,
-        TaskWriter(historical, runtime, claim, task.run_id, task.name, task.pin),
-        settings,
-    )
+    writer = TaskWriter(historical, runtime, claim, task.run_id, task.name, task.pin, task.market)
+    return Desk(historical, runtime, writer, settings)

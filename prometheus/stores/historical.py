@@ -28,7 +28,10 @@ from prometheus.core.ids import check_name
 
 DATE = "date"
 KEY = "instrument_id"
-PARTITION = "year"  # never leaves this file: it bounds what the replacement of one day must rewrite
+# Two hidden columns partition every table; they never leave this file. The market keeps the nights of two markets
+# apart, so that neither replaces the other's rows of a date; the year bounds what a replaced day must rewrite.
+MARKET, YEAR = "_market", "_year"
+ALL = "-"  # the market of tables that belong to none
 
 # A commit is lost only to another commit on the same table; thirty in a row means that something writes in a loop.
 COMMIT_ATTEMPTS = 30
@@ -69,21 +72,32 @@ class HistoricalDb:
     def __init__(self, root: Path) -> None:
         self._root = Path(root)
 
-    def as_of(self, as_of_date: date, *, versions: Mapping[str, int] | None = None) -> HistoricalView:
-        """The only read handle: rows dated `as_of_date` or earlier, of the newest or of the given table versions."""
-        return HistoricalView(self._root, as_of_date, dict(versions or {}))
+    def as_of(
+        self, as_of_date: date, *, market: str = ALL, versions: Mapping[str, int] | None = None
+    ) -> HistoricalView:
+        """The only read handle: rows of `market` dated `as_of_date` or earlier, of the newest or the given versions."""
+        return HistoricalView(self._root, as_of_date, market, dict(versions or {}))
 
     def write_days(
-        self, table: str, frame: pl.DataFrame, write: WriteId, *, days: Collection[date] | None = None
+        self,
+        table: str,
+        frame: pl.DataFrame,
+        write: WriteId,
+        *,
+        days: Collection[date] | None = None,
+        market: str = ALL,
     ) -> WriteResult:
-        """Make `frame` the rows of its dates, in one commit; rows of other dates stay as they are.
+        """Make `frame` the rows of `market` on its dates, in one commit; all other rows stay as they are.
 
         `days` names the dates that are written when the frame may have no row for some of them (a day without a
         quarantined row still replaces what an older run had put there). Raises `StaleWriteError` if a later attempt
         of the task has written, `StoreError` if the frame does not fit the table or the disk refuses.
         """
         covered = _covered_days(table, frame, days)
-        marked = frame.with_columns(pl.col(DATE).dt.year().alias(PARTITION))
+        marked = frame.with_columns(
+            pl.lit(check_name("market", market) if market != ALL else ALL).alias(MARKET)
+        )
+        marked = marked.with_columns(pl.col(DATE).dt.year().alias(YEAR))
         digest = _digest(marked, write.pin)
         for _ in range(COMMIT_ATTEMPTS):
             handle = self._open_or_create(table, marked) if covered else None
@@ -100,7 +114,7 @@ class HistoricalDb:
                 if handle.transaction_version(f"{write.app_id}@{digest}") == fence:
                     return WriteResult(table, "skipped", frame.height, handle.version())
             try:
-                return _commit(table, handle, marked, covered, write, digest)
+                return _commit(table, handle, marked, covered, market, write, digest)
             except CommitFailedError:
                 continue  # somebody committed since the handle was read; look again at what is there
             except (DeltaError, OSError) as error:
@@ -127,7 +141,7 @@ class HistoricalDb:
             return handle
         try:
             path.mkdir(parents=True, exist_ok=True)
-            write_deltalake(path, marked.clear(), mode="ignore", partition_by=[PARTITION])
+            write_deltalake(path, marked.clear(), mode="ignore", partition_by=[MARKET, YEAR])
         except (DeltaError, OSError) as error:
             handle = _open(path, None)  # another process may have created it at the same moment
             if handle is None:
@@ -139,9 +153,10 @@ class HistoricalDb:
 class HistoricalView:
     """What was known at the end of `as_of_date`. Each table's version is fixed when it is first read."""
 
-    def __init__(self, root: Path, as_of_date: date, versions: dict[str, int]) -> None:
+    def __init__(self, root: Path, as_of_date: date, market: str, versions: dict[str, int]) -> None:
         self._root = root
         self.as_of_date = as_of_date
+        self.market = market
         self._versions = versions
         self._handles: dict[str, DeltaTable | None] = {}
 
@@ -159,7 +174,7 @@ class HistoricalView:
                 allowed=", ".join(HistoricalDb(self._root).tables()) or "none yet",
                 hint="run the job that writes it first",
             )
-        known = [field.name for field in handle.schema().fields if field.name != PARTITION]
+        known = [field.name for field in handle.schema().fields if field.name not in (MARKET, YEAR)]
         wanted = known if columns is None else list(columns)
         unknown = [name for name in wanted if name not in known]
         if unknown:
@@ -203,9 +218,10 @@ class HistoricalView:
         return self._handles[table]
 
     def _scan(self, handle: DeltaTable, since: date | None) -> pl.LazyFrame:
-        wanted = pl.col(DATE) <= self.as_of_date
+        wanted = (pl.col(MARKET) == self.market) & (pl.col(DATE) <= self.as_of_date)
+        wanted &= pl.col(YEAR) <= self.as_of_date.year
         if since is not None:
-            wanted &= (pl.col(DATE) >= since) & (pl.col(PARTITION) >= since.year)
+            wanted &= (pl.col(DATE) >= since) & (pl.col(YEAR) >= since.year)
         return pl.scan_delta(handle).filter(wanted)
 
 
@@ -243,12 +259,18 @@ def _covered_days(table: str, frame: pl.DataFrame, days: Collection[date] | None
 
 
 def _commit(
-    table: str, handle: DeltaTable, marked: pl.DataFrame, covered: list[date], write: WriteId, digest: str
+    table: str,
+    handle: DeltaTable,
+    marked: pl.DataFrame,
+    covered: list[date],
+    market: str,
+    write: WriteId,
+    digest: str,
 ) -> WriteResult:
     created = handle.version() == 0
     held = set(
         pl.scan_delta(handle)
-        .filter(pl.col(DATE).is_between(covered[0], covered[-1]))
+        .filter(pl.col(MARKET) == market, pl.col(DATE).is_between(covered[0], covered[-1]))
         .select(pl.col(DATE).unique())
         .collect()[DATE]
     )
@@ -268,7 +290,7 @@ def _commit(
     if not stale:
         write_deltalake(handle, marked, mode="append", commit_properties=properties)
         return WriteResult(table, "created" if created else "appended", marked.height, handle.version())
-    predicate = _predicate(covered, held)
+    predicate = f"{MARKET} = '{market}' AND {_predicate(covered, held)}"
     if marked.is_empty():
         handle.delete(predicate, commit_properties=properties)
     else:

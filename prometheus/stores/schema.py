@@ -56,8 +56,9 @@ instruments = sa.Table(
     sa.Column("symbol", sa.Text, nullable=False),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("synthetic", sa.Boolean, nullable=False),
-    sa.Column("first_date", sa.Date),  # first and last session with a price in the source's panel
-    sa.Column("last_date", sa.Date),
+    sa.Column(
+        "first_date", sa.Date
+    ),  # first session with a price in the source; the last is not known before it is
     sa.Column("attributes", sa.JSON, nullable=False),
 )
 

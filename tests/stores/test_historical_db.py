@@ -111,6 +111,19 @@ def test_a_covered_day_without_rows_loses_what_an_older_run_had_put_there(tmp_pa
     assert store.write_days("prices", rows(D1).clear(), write("second"), days=[D2]).action == "skipped"
 
 
+def test_two_markets_keep_their_own_rows_of_one_date(tmp_path: Path) -> None:
+    store = HistoricalDb(tmp_path)
+    store.write_days("prices", rows(D1, D2, close=1.0), write("us"), market="US_EQ")
+    store.write_days("prices", rows(D1, close=2.0), write("eu"), market="EU_EQ")
+    assert store.write_days("prices", rows(D2, close=3.0), write("us2"), market="US_EQ").action == "replaced"
+    us = store.as_of(D3, market="US_EQ").read("prices")
+    assert us.columns == ["date", "instrument_id", "close"]
+    assert us["close"].to_list() == [1.0, 1.0, 3.0, 3.0]
+    assert store.as_of(D3, market="EU_EQ").read("prices")["close"].to_list() == [2.0, 2.0]
+    assert store.as_of(D3, market="EU_EQ").last_date("prices") == D1
+    assert store.as_of(D3).read("prices").is_empty()
+
+
 def test_an_earlier_version_can_be_read_as_it_was(tmp_path: Path) -> None:
     store = HistoricalDb(tmp_path)
     store.write_days("prices", rows(D1, close=1.0), write("first"))
@@ -136,7 +149,7 @@ def test_a_crash_between_the_files_and_the_commit_leaves_nothing_and_the_retry_w
     store = HistoricalDb(tmp_path)
     store.write_days("prices", rows(D1), write("first"))
     # What such a crash leaves: a data file that no commit names.
-    orphan = tmp_path / "prices" / "year=2016" / "part-orphan.parquet"
+    orphan = tmp_path / "prices" / "_market=-" / "_year=2016" / "part-orphan.parquet"
     rows(D2, close=9.0).write_parquet(orphan)
     assert store.as_of(D3).dates("prices") == [D1]
     assert store.write_days("prices", rows(D2, close=9.0), write("second", attempt=2)).action == "appended"
@@ -157,7 +170,7 @@ def test_a_commit_that_another_writer_overtook_looks_again(tmp_path: Path) -> No
     store.write_days("prices", rows(D1), write("first"))
     stale = DeltaTable(tmp_path / "prices")
     store.write_days("prices", rows(D2), write("second"))
-    marked = rows(D3).with_columns(year=pl.col("date").dt.year())
+    marked = rows(D3).with_columns(pl.lit("-").alias("_market"), pl.col("date").dt.year().alias("_year"))
     properties = CommitProperties(max_commit_retries=0, app_transactions=[Transaction("x", 1)])
     with pytest.raises(Exception, match=r"[Cc]ommit"):
         write_deltalake(stale, marked, mode="append", commit_properties=properties)

@@ -148,7 +148,6 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("synthetic", sa.Boolean(), nullable=False),
         sa.Column("first_date", sa.Date(), nullable=True),
-        sa.Column("last_date", sa.Date(), nullable=True),
         sa.Column("attributes", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["issuer_id"], ["issuers.issuer_id"], name=op.f("fk_instruments_issuer_id")),
         sa.ForeignKeyConstraint(["market_id"], ["markets.market_id"], name=op.f("fk_instruments_market_id")),

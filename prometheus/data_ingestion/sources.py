@@ -1,0 +1,126 @@
+"""What a source of market data is: it says what was known at a session, by dataset, and nothing later.
+
+A source hands over what it received, faults and all; `validation` judges. Two come with the desk: the reference panel
+and a synthetic one, which says in every row that it is synthetic.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+from prometheus.core.errors import DataError
+
+# What each dataset's frame holds. `row_date` is the date that the vendor gives the row.
+DATASETS: Mapping[str, Mapping[str, pl.DataType]] = {
+    "prices": {
+        "row_date": pl.Date(),
+        "instrument_id": pl.String(),
+        "ret_1d": pl.Float64(),  # close to close, adjusted as the vendor does it, as a fraction
+        "abs_log_open_close": pl.Float64(),  # |ln(open/close)| of the day
+    },
+    "volumes": {
+        "row_date": pl.Date(),
+        "instrument_id": pl.String(),
+        "dollar_volume": pl.Float64(),  # USD traded
+    },
+}
+
+
+class Source(Protocol):
+    """Deterministic: the same question gives the same rows, now and in ten years."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def synthetic(self) -> bool: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of results must know, such as survivorship bias."""
+
+    def sessions(self, known_at: date) -> list[date]:
+        """The sessions up to `known_at` that the source has data for, ascending."""
+
+    def read(self, dataset: str, known_at: date, days: Collection[date]) -> pl.DataFrame:
+        """Rows of `days`, as they were known at the end of session `known_at`; columns of `DATASETS`.
+
+        Raises `DataError` that names the file if it is absent or damaged, or the session if the source has none.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What fills a market's rows in a historical store: one source, chosen by the first night."""
+
+    source: str
+    synthetic: bool
+    reason: str
+
+
+def read_provenance(historical: Path, market: str) -> Provenance | None:
+    """What fills the rows of `market` in the store at `historical`, or None if nothing has."""
+    values = _read_all(historical).get(market)
+    if values is None:
+        return None
+    try:
+        return Provenance(str(values["source"]), bool(values["synthetic"]), str(values["reason"]))
+    except (KeyError, TypeError) as error:
+        raise _unreadable(historical, error) from None
+
+
+def write_provenance(historical: Path, market: str, chosen: Provenance) -> None:
+    """Keep `chosen`; the caller holds the store's source lock."""
+    file = _provenance_file(historical)
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    kept = {"source": chosen.source, "synthetic": chosen.synthetic, "reason": chosen.reason}
+    values = {**_read_all(historical), market: kept}
+    temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(temporary, file)
+
+
+def _read_all(historical: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(_provenance_file(historical).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise _unreadable(historical, error) from None
+    if not isinstance(values, dict):
+        raise _unreadable(historical, TypeError("not a table of markets"))
+    return values
+
+
+def _unreadable(historical: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{_provenance_file(historical)} cannot be read: {error}",
+        hint="it names the source that fills each market of this store; restore it, or begin a new store",
+    )
+
+
+def _provenance_file(historical: Path) -> Path:
+    return historical / "source.json"
+
+
+def check_frame(source: str, dataset: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with exactly the columns of `dataset`, else `DataError` that names what differs."""
+    wanted = DATASETS[dataset]
+    wrong = [
+        f"{name} is {frame.schema.get(name, 'absent')}"
+        for name, kind in wanted.items()
+        if frame.schema.get(name) != kind
+    ]
+    if wrong:
+        raise DataError(
+            f"the {dataset} of source {source!r} have another layout: {', '.join(wrong)}",
+            allowed=", ".join(f"{name}: {kind}" for name, kind in wanted.items()),
+        )
+    return frame.select(list(wanted))
