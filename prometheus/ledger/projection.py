@@ -8,9 +8,9 @@ a task by a SetTask.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from prometheus.core.demand import Capacity
 from prometheus.scheduler.decisions import (
@@ -90,11 +90,12 @@ def differences(kept: Rows, rebuilt: Rows) -> list[str]:
         ("attempt", kept.attempts, rebuilt.attempts),
         ("SLO", kept.slos, rebuilt.slos),
     ):
-        found += _compare(kind, {**ours}, {**theirs})
+        found += _compare(kind, ours, theirs)
     return found
 
 
-def _compare(kind: str, kept: dict[object, object], rebuilt: dict[object, object]) -> Iterable[str]:
+# Any: the keys of a mapping are invariant, and ids are texts or pairs.
+def _compare(kind: str, kept: Mapping[Any, object], rebuilt: Mapping[Any, object]) -> Iterable[str]:
     for key in sorted(kept.keys() | rebuilt.keys(), key=str):
         name = " #".join(map(str, key)) if isinstance(key, tuple) else str(key)
         row, expected = kept.get(key), rebuilt.get(key)
@@ -229,10 +230,8 @@ class _Turn:
         attempt = self._open_attempt(order.task_id, order.attempt)
         if attempt is None:
             return
-        self._keep_attempt(replace(attempt, state=AttemptState.STOPPING))
-        task = self._task(order.task_id)
-        if task.attempts == order.attempt:
-            self._keep(replace(task, state=TaskState.STOPPING, reason=order.reason))
+        self._keep_attempt(replace(attempt, state=AttemptState.STOPPING, stop_cause=order.cause))
+        self._keep(replace(self._task(order.task_id), state=TaskState.STOPPING, reason=order.reason))
 
     def _started(self, fact: AttemptStarted) -> None:
         attempt = self._open_attempt(fact.task_id, fact.attempt)
@@ -241,11 +240,10 @@ class _Turn:
         state = AttemptState.RUNNING if attempt.state is AttemptState.STARTING else attempt.state
         self._keep_attempt(replace(attempt, state=state, started_us=self.now_us))
         task = self._task(fact.task_id)
-        is_current = task.state is TaskState.STARTING and task.attempts == fact.attempt
         self._keep(
             replace(
                 task,
-                state=TaskState.RUNNING if is_current else task.state,
+                state=TaskState.RUNNING if task.state is TaskState.STARTING else task.state,
                 started_us=self.now_us if task.started_us is None else task.started_us,
             )
         )
@@ -294,6 +292,10 @@ class _Turn:
         return task
 
     def _open_attempt(self, task_id: str, number: int) -> AttemptRow | None:
+        """The attempt if it is the task's current one and has not ended; None for what is stale."""
+        task = self.changed.tasks.get(task_id) or self.before.tasks.get(task_id)
+        if task is None or task.attempts != number:
+            return None
         key = (task_id, number)
         attempt = self.changed.attempts.get(key) or self.before.attempts.get(key)
         return None if attempt is None or attempt.state in _CLOSED else attempt

@@ -1,0 +1,1 @@
+"""How did the tables of a ledger come to be?"""
