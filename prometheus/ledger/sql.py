@@ -280,12 +280,10 @@ def _load(connection: sa.Connection) -> Snapshot:
     t = tables
     by_run = (t.runs.c.opened_us, t.runs.c.run_id)
     tasks = t.tasks.join(t.runs)
-    at_us = connection.scalar(
-        sa.select(t.turns.c.at_us).order_by(t.turns.c.revision.desc()).limit(sa.literal_column("1"))
-    )
+    last = connection.execute(st.LAST_TURN).one_or_none()
     capacity = connection.scalar(sa.select(t.capacity.c.capacity))
     return Snapshot(
-        at_us=at_us or 0,
+        at_us=0 if last is None else last.at_us,
         capacity=None if capacity is None else decode_capacity(capacity),
         runs=tuple(st.runs_of(connection.execute(st.RUN_READ.order_by(*by_run)))),
         tasks=tuple(

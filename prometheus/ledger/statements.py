@@ -58,6 +58,9 @@ RUN_READ = _read(tables.runs, RUN_COLUMNS)
 TASK_READ = _read(tables.tasks, TASK_COLUMNS)
 ATTEMPT_READ = _read(tables.attempts, ATTEMPT_COLUMNS)
 SLO_READ = _read(tables.slos, SLO_COLUMNS)
+LAST_TURN = _read(tables.turns, ["revision", "at_us"]).where(
+    tables.turns.c.revision == sa.select(sa.func.max(tables.turns.c.revision)).scalar_subquery()
+)
 
 
 class Statements:
@@ -65,7 +68,6 @@ class Statements:
 
     def __init__(self, dialect: sa.Dialect) -> None:
         t = tables
-        first: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer)
 
         def text(statement: sa.ClauseElement, *columns: str) -> str:
             compiled: Any = statement.compile(dialect=dialect)  # SQLAlchemy types it without positiontup
@@ -85,9 +87,7 @@ class Statements:
         by_run: sa.BindParameter[str] = sa.bindparam("run_id")
         self.leader = text(_read(t.leader, ["epoch", "released", "owner"]).with_for_update())
         self.lead = update(t.leader, ["id"], ["epoch", "owner", "taken_at_us", "released"])
-        self.last_turn = text(
-            _read(t.turns, ["revision", "at_us"]).order_by(t.turns.c.revision.desc()).limit(first)
-        )
+        self.last_turn = text(LAST_TURN)
         self.turn = text(
             _read(t.turns, ["epoch", "at_us", "records"]).where(
                 t.turns.c.revision == sa.bindparam("revision")
