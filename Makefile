@@ -5,10 +5,11 @@ PYTHON  ?= python3
 SESSION ?= 2016-06-24
 VENV    := .venv
 BIN     := $(VENV)/bin
+BENCHES ?= $(firstword $(wildcard bench/throughput.py bench/floor.py)) $(wildcard bench/calendars.py)
 
-# One stamp for each set of packages, named by the content of its lock: a changed lock installs again, a new checkout with
-# new file times does not.
-sum      = $(shell cat locks/$(1).txt pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
+# One stamp for each set of packages, named by the content of its lock and of our own package data: when these change,
+# it installs again; a new checkout with new file times does not.
+sum      = $(shell (cat locks/$(1).txt; sed '/^\[tool.pytest/,$$d' pyproject.toml) | cksum | cut -d' ' -f1)
 desk    := $(VENV)/.desk-$(call sum,desk)
 dev     := $(VENV)/.dev-$(call sum,dev)
 setup   := $(VENV)/.setup-$(call sum,setup)
@@ -40,24 +41,32 @@ proof: $(dev)  ## the properties again, with many more and new examples
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --hypothesis-profile=deep $(TESTS)
 
 bench: $(dev)  ## what a task costs, beside the floor
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/floor.py
+	@for bench in $(BENCHES); do env -u PYTHONDONTWRITEBYTECODE $(BIN)/python $$bench || exit 1; done
 
 up: $(setup)  ## the daemon, its API and page, until Ctrl-C
 	$(BIN)/prometheus up
 
 setup: $(setup)  ## only the environment (all extras but airflow)
 
-# --- how it is installed -------------------------------------------------------------------------------------------------
+# --- how it is installed ---
 
 $(VENV)/.made:
-	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) here; install Python 3.11 or newer, or say make PYTHON=/path/to/python3.12" >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $$($(PYTHON) -V 2>&1) is too old; Prometheus needs 3.11 or newer: make PYTHON=python3.12" >&2; exit 2; }
-	@if command -v uv >/dev/null; then uv venv -q --allow-existing --python "$$(command -v $(PYTHON))" $(VENV); \
-	 else $(PYTHON) -m venv $(VENV) || { echo "make: this Python cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 2; }; fi
+	@command -v $(PYTHON) >/dev/null || { \
+	    echo "make: no $(PYTHON) here; install Python 3.11 or newer, or say make PYTHON=/path/to/python3.12" >&2; \
+	    exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "make: $$($(PYTHON) -V 2>&1) is too old; Prometheus needs 3.11 or newer: make PYTHON=python3.12" >&2; \
+	    exit 2; }
+	@if command -v uv >/dev/null; then \
+	    uv venv -q --allow-existing --python "$$(command -v $(PYTHON))" $(VENV); \
+	else \
+	    $(PYTHON) -m venv $(VENV) || { \
+	        echo "make: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 2; }; \
+	fi
 	@touch $@
 
 $(VENV)/.%: locks/build.in | $(VENV)/.made
-	@set=$$(echo '$*' | sed 's/-[0-9]*$$//'); echo "make: installing locks/$$set.txt"; \
+	@set=$$(echo '$*' | sed 's/-[0-9]*$$//'); echo "make: installing locks/$$set.txt (the first time takes a minute or two)"; \
 	if command -v uv >/dev/null; then \
 	    uv pip install -q --python $(BIN)/python --require-hashes -r locks/$$set.txt && \
 	    uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .; \
@@ -67,15 +76,16 @@ $(VENV)/.%: locks/build.in | $(VENV)/.made
 	fi
 	@rm -f $(VENV)/.$$(echo '$*' | sed 's/-[0-9]*$$//')-*; touch $@
 
-# --- upkeep --------------------------------------------------------------------------------------------------------------
+# --- upkeep ---
 
-COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock'
+COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+          --custom-compile-command 'make lock' pyproject.toml locks/build.in
 
 lock:  ## pin every package anew (needs uv)
 	@command -v uv >/dev/null || { echo "make: locking needs uv: pip install uv" >&2; exit 2; }
-	$(COMPILE) --upgrade --extra desk --extra web --extra postgres --extra ray --extra dev -o locks/setup.txt pyproject.toml locks/build.in
-	$(COMPILE) --extra desk --extra dev -c locks/setup.txt -o locks/dev.txt pyproject.toml locks/build.in
-	$(COMPILE) --extra desk -c locks/setup.txt -o locks/desk.txt pyproject.toml locks/build.in
+	$(COMPILE) -o locks/setup.txt --upgrade --extra desk --extra web --extra postgres --extra ray --extra dev
+	$(COMPILE) -o locks/dev.txt -c locks/setup.txt --extra desk --extra dev
+	$(COMPILE) -o locks/desk.txt -c locks/setup.txt --extra desk
 
 clean:  ## remove the environment and caches; nights and downloaded data (.prometheus) stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
