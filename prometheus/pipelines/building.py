@@ -31,7 +31,7 @@ from prometheus.pipelines.defaults import (
     parse_gpu_milli,
     parse_memory_mib,
 )
-from prometheus.pipelines.model import FaultsError, JobSpec, PipelineSpec, SloSpec, Target, slug_of
+from prometheus.pipelines.model import FaultsError, JobSpec, PipelineSpec, SloSpec, slug_of
 from prometheus.pipelines.moments import check_market
 from prometheus.pipelines.options import (
     TIMEOUT_AT_MOST_US,
@@ -164,6 +164,7 @@ def _job(declared: DeclaredJob, name: str, names: Names, faults: Faults) -> JobS
     gpu_milli = option("gpu", parse_gpu_milli, None)
     cost: Cost = option("cost", cost_of, "gpu" if gpu_milli else of_kind.cost)
     of_cost = COST_DEFAULTS[cost]
+    memory_mib = option("memory", parse_memory_mib, None)
     after = []
     for reference in _as_list(options.get("after"), where, "after", faults):
         upstream = names.of(reference, where, faults)
@@ -171,13 +172,13 @@ def _job(declared: DeclaredJob, name: str, names: Names, faults: Faults) -> JobS
             after.append(upstream)
     return JobSpec(
         name=name,
-        target=_target(declared.target, where, faults),
+        target=faults.check(where, lambda: read_target(declared.target)),
         kind=kind,
         cost=cost,
         tier=option("tier", read_tier, of_kind.tier),
         demand=Demand(
             cpu_milli=option("cpu", parse_cpu_milli, parse_cpu_milli(of_cost.cpu)),
-            memory_mib=option("memory", parse_memory_mib, parse_memory_mib(of_cost.memory)),
+            memory_mib=memory_mib or parse_memory_mib(of_cost.memory),
             gpu_milli=parse_gpu_milli(of_cost.gpu) if gpu_milli is None else gpu_milli,
             pools=option("pools", read_pools, ()),
         ),
@@ -186,6 +187,7 @@ def _job(declared: DeclaredJob, name: str, names: Names, faults: Faults) -> JobS
         retries=option("retries", read_retries, of_kind.retries),
         backoff_us=option("backoff", span_reader("backoff", DAY_US), of_kind.backoff_us),
         typical_us=option("expect", span_reader("expect", TIMEOUT_AT_MOST_US), of_kind.typical_us),
+        memory_limit_mib=memory_mib,
         params=option("params", read_params, "{}"),
         checkpoint_every_us=option(
             "checkpoint_every", span_reader("checkpoint_every", TIMEOUT_AT_MOST_US), None
@@ -231,8 +233,3 @@ def _as_list(value: object, where: str, what: str, faults: Faults) -> Sequence[o
         return tuple(value) if isinstance(value, Sequence) else tuple(sorted(value, key=str))
     faults.say(where, f"{what} is {value!r}", "a list of jobs")
     return ()
-
-
-def _target(target: object, where: str, faults: Faults) -> Target:
-    nothing: Target = ""
-    return faults.check(where, lambda: read_target(target), nothing)

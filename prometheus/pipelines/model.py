@@ -53,6 +53,7 @@ class JobSpec:
     retries: int  # attempts after the first
     backoff_us: int
     typical_us: int  # expected duration, until there is a history
+    memory_limit_mib: int | None = None  # stopped above it; only where memory was declared, else it is a demand alone
     params: str = "{}"  # canonical JSON text of an object
     checkpoint_every_us: int | None = None  # None = cannot checkpoint
     degrade: tuple[str, ...] = ()  # rungs, the mildest first; "skip" can only be the last
@@ -169,6 +170,7 @@ def _job_to_json(job: JobSpec) -> Json:
         "retries": job.retries,
         "backoff_us": job.backoff_us,
         "typical_us": job.typical_us,
+        "memory_limit_mib": job.memory_limit_mib,
         "params": job.params,
         "checkpoint_every_us": job.checkpoint_every_us,
         "degrade": list(job.degrade),
@@ -195,6 +197,7 @@ def _job_from_json(value: Json) -> JobSpec:
         retries=value["retries"],
         backoff_us=value["backoff_us"],
         typical_us=value["typical_us"],
+        memory_limit_mib=value["memory_limit_mib"],
         params=value["params"],
         checkpoint_every_us=value["checkpoint_every_us"],
         degrade=tuple(value["degrade"]),

@@ -1,0 +1,69 @@
+"""The US equity night: from a session's prices to logged portfolio decisions (spec 3.1, 4.1, 6).
+
+Starts half an hour after the close, whenever that is: 13:00 half days and daylight saving follow by themselves.
+Works on a panel of the S&P 500's members of 2016, so everything before is seen with survivorship bias.
+"""
+
+from prometheus.pipelines import Pipeline, session
+
+pipeline = Pipeline(
+    "us_eq_daily",
+    market="US_EQ",
+    start=session.close + "30min",
+    description="Ingests the session, builds features, runs the engines, logs their decisions.",
+)
+
+DATA = "prometheus.data_ingestion.jobs"
+FEATURES = "prometheus.features.jobs"
+ENGINES = "prometheus.engines.jobs"
+
+pipeline.add(f"{DATA}:ingest_prices", kind="ingestion", timeout="20min", expect="10s")
+pipeline.add(f"{DATA}:ingest_volumes", kind="ingestion", timeout="20min", expect="10s")
+pipeline.add(
+    f"{DATA}:validate",
+    kind="ingestion",
+    cost="cpu",
+    retries=1,
+    timeout="20min",
+    expect="10s",
+    after=["ingest_prices", "ingest_volumes"],
+)
+
+pipeline.add(f"{FEATURES}:returns", kind="features", timeout="20min", expect="5s", after=["validate"])
+pipeline.add(f"{FEATURES}:volatility", kind="features", timeout="20min", expect="5s", after=["returns"])
+pipeline.add(f"{FEATURES}:correlations", kind="features", timeout="20min", expect="5s", after=["returns"])
+
+pipeline.add(
+    f"{ENGINES}:regime",
+    kind="engine",
+    timeout="20min",
+    expect="5s",
+    after=["volatility", "correlations"],
+)
+pipeline.add(
+    f"{ENGINES}:assessment",
+    kind="engine",
+    timeout="20min",
+    expect="5s",
+    after=["returns", "volatility", "regime"],
+)
+pipeline.add(
+    f"{ENGINES}:universe", kind="engine", timeout="10min", expect="5s", after=["assessment", "validate"]
+)
+pipeline.add(
+    f"{ENGINES}:portfolio", kind="engine", timeout="20min", expect="5s", after=["universe", "correlations"]
+)
+pipeline.add(
+    f"{ENGINES}:risk_report",
+    kind="engine",
+    tier=2,
+    timeout="10min",
+    expect="5s",
+    after=["portfolio"],
+    degrade=["skip"],
+)
+pipeline.add(f"{ENGINES}:decision_log", kind="engine", timeout="5min", expect="5s", after=["portfolio"])
+
+pipeline.slo("ingestion", jobs=["ingest_prices", "ingest_volumes", "validate"], by="D+1 00:00 UTC")
+pipeline.slo("engines", jobs=["regime", "assessment", "universe", "portfolio"], by="D+1 01:00 UTC")
+pipeline.slo("decision logs", jobs=["decision_log"], by="D+1 01:15 UTC")
