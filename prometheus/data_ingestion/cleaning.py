@@ -1,0 +1,166 @@
+"""From staged rows to `prices_daily` and `quarantine`: read, judge, write, and stop the night if it must stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from prometheus.core.errors import DataError
+from prometheus.core.ids import Json
+from prometheus.core.time import TradingCalendar
+from prometheus.data_ingestion.ingest import STAGED
+from prometheus.data_ingestion.validation.judge import Finding, Verdict, judge
+from prometheus.data_ingestion.validation.measures import WINDOW_SESSIONS
+from prometheus.data_ingestion.validation.rules import Limits
+from prometheus.stores.desk import Desk
+from prometheus.stores.historical import HistoricalView
+
+PRICES, QUARANTINED = "prices_daily", "quarantine"
+INDEX_BASE = 100.0  # value of close_index at the close before an instrument's first clean return
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """What a validation did, as its small JSON output says it."""
+
+    session: date
+    verdict: Verdict
+    days: int
+    session_clean: int
+    source: str
+    synthetic: bool
+    action: str
+
+    def as_json(self) -> Json:
+        tonight = self.verdict.quarantine.filter(pl.col("date") == self.session)
+        return {
+            "source": self.source,
+            "synthetic": self.synthetic,
+            "days": self.days,
+            "rows": self.verdict.rows,
+            "clean": self.verdict.clean.height,
+            "quarantined": self.verdict.counts,
+            "session_clean": self.session_clean,
+            "session_quarantined": tonight.select("date", "instrument_id").unique().height,
+            "watched": dict(self.verdict.watched),
+            "findings": [finding.text for finding in self.verdict.findings],
+            "action": self.action,
+        }
+
+
+def validate_session(desk: Desk, session: date, calendar: TradingCalendar, limits: Limits) -> Validated:
+    """Judge `session` and every staged day not yet in `prices_daily`; one commit for quarantine, one for prices.
+
+    Raises `DataError` with every failing finding; the quarantine is kept then for whoever looks, prices are not.
+    """
+    view = desk.as_of(session)
+    staged = sorted({day for table in STAGED.values() for day in view.dates(table)})
+    if session not in staged:
+        raise DataError(f"nothing is staged for the session {session}", hint="run the ingest jobs first")
+    done = set(view.dates(PRICES))
+    days = [day for day in staged if day not in done or day == session]
+    since = max(_sessions_before(calendar, days[0], WINDOW_SESSIONS), staged[0])
+    prices, volumes = (view.read(STAGED[dataset], since=since) for dataset in ("prices", "volumes"))
+    source, synthetic = _one_source(prices, volumes)
+    verdict = judge(
+        prices, volumes, days=days, session=session, sessions=calendar.sessions(since, session), limits=limits
+    )
+    desk.writer.write_days(QUARANTINED, verdict.quarantine, days=days)
+    if verdict.failures:
+        raise _stop(session, verdict.failures)
+    clean = chain_index(verdict.clean, _last_index(view, days[0])).with_columns(
+        pl.lit(source).alias("source"), pl.lit(synthetic).alias("synthetic")
+    )
+    result = desk.writer.write_days(PRICES, clean, days=days)
+    _list_instruments(desk, clean, source, synthetic)
+    tonight = clean.filter(pl.col("date") == session).height
+    return Validated(session, verdict, len(days), tonight, source, synthetic, result.action)
+
+
+def chain_index(clean: pl.DataFrame, last: pl.DataFrame) -> pl.DataFrame:
+    """Add `close_index`: the value of 100 put into the instrument before its first clean return, at each close.
+
+    `last` has each instrument's `close_index` before these rows. It is multiplied on one return at a time, in order,
+    so ten years at once and night after night give the same bits. A quarantined return is left out, as if it were 0.
+    """
+    ordered = clean.sort("instrument_id", "date").join(
+        last.select("instrument_id", pl.col("close_index").alias("base")), on="instrument_id", how="left"
+    )
+    growth = 1.0 + pl.col("ret_1d")
+    first = pl.col("instrument_id") != pl.col("instrument_id").shift(1)
+    factors = ordered.with_columns(
+        pl.when(first.fill_null(value=True))
+        .then(pl.col("base").fill_null(INDEX_BASE) * growth)
+        .otherwise(growth)
+        .alias("factor")
+    )
+    chained = factors.with_columns(pl.col("factor").cum_prod().over("instrument_id").alias("close_index"))
+    columns = ["date", "instrument_id", "close_index", "ret_1d", "dollar_volume", "abs_log_open_close"]
+    return chained.select(columns).sort("date", "instrument_id")
+
+
+def _last_index(view: HistoricalView, before: date) -> pl.DataFrame:
+    columns = ["date", "instrument_id", "close_index"]
+    if view.last_date(PRICES) is None:
+        return pl.DataFrame(schema={"date": pl.Date, "instrument_id": pl.String, "close_index": pl.Float64})
+    earlier = view.read(PRICES, columns=columns).filter(pl.col("date") < before)
+    return earlier.group_by("instrument_id", maintain_order=True).last()
+
+
+def _sessions_before(calendar: TradingCalendar, day: date, count: int) -> date:
+    """The session `count` before `day`, or the calendar's first day if it does not reach so far."""
+    try:
+        return calendar.previous_trading_day(day, count)
+    except ValueError:
+        return calendar.valid_from
+
+
+def _one_source(prices: pl.DataFrame, volumes: pl.DataFrame) -> tuple[str, bool]:
+    found = pl.concat([prices.select("source", "synthetic"), volumes.select("source", "synthetic")]).unique()
+    if found.height != 1:
+        names = ", ".join(sorted(found["source"].unique()))
+        raise DataError(
+            f"the staged rows come from several sources: {names}",
+            hint="real and synthetic data never share a store; use another PROMETHEUS_HOME",
+        )
+    source, synthetic = found.row(0)
+    return str(source), bool(synthetic)
+
+
+def _stop(session: date, failures: Sequence[Finding]) -> DataError:
+    texts = "; ".join(finding.text for finding in failures)
+    return DataError(
+        f"the data of {session} cannot be used: {texts}",
+        hint=f"the rows and their rules are in the historical table {QUARANTINED!r}; if the data is right, set the "
+        f"job's `limits` parameter; else get the files anew and retry",
+    )
+
+
+def _list_instruments(desk: Desk, clean: pl.DataFrame, source: str, synthetic: bool) -> None:
+    """Put instruments that are new into the runtime table. Issuers are left out: the panel does not name them."""
+    market = desk.writer.market
+    known = {row["instrument_id"] for row in desk.runtime.rows("instruments", market_id=market)}
+    first = (
+        clean.group_by("instrument_id").agg(pl.col("date").min().alias("first_date")).sort("instrument_id")
+    )
+    rows = [
+        {
+            "instrument_id": row["instrument_id"],
+            "market_id": market,
+            "issuer_id": None,
+            "symbol": row["instrument_id"],
+            "source": source,
+            "synthetic": synthetic,
+            "first_date": row["first_date"],
+            "attributes": {},
+        }
+        for row in first.iter_rows(named=True)
+        if row["instrument_id"] not in known
+    ]
+    if rows:
+        with desk.writer.commit() as connection:
+            desk.runtime.put(connection, "markets", [{"market_id": market, "name": market}])
+            desk.runtime.put(connection, "instruments", rows)

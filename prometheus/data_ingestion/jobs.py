@@ -1,0 +1,65 @@
+"""The jobs of this room, as pipelines name them: each takes a task and returns a small JSON value."""
+
+from __future__ import annotations
+
+from prometheus.core.errors import DataError, StoreError
+from prometheus.core.ids import Json
+from prometheus.core.settings import load_settings
+from prometheus.data_ingestion.choose import AUTO, choose_source
+from prometheus.data_ingestion.cleaning import validate_session
+from prometheus.data_ingestion.ingest import ingest
+from prometheus.data_ingestion.quality import check_quality
+from prometheus.data_ingestion.validation.rules import Limits
+from prometheus.pipelines.task import Task
+from prometheus.stores.desk import open_desk
+from prometheus.stores.health import desk_health
+from prometheus.stores.historical import HistoricalDb
+
+
+def ingest_prices(task: Task) -> Json:
+    """Stage the session's returns and trading ranges, and the history before it on the first night."""
+    return _ingest(task, "prices")
+
+
+def ingest_volumes(task: Task) -> Json:
+    """Stage the session's dollar volumes, and the history before it on the first night."""
+    return _ingest(task, "volumes")
+
+
+def validate(task: Task) -> Json:
+    """Divide staged rows into `prices_daily` and `quarantine`; fails if too much is wrong. Param: `limits`."""
+    limits = Limits.from_params(task.params.get("limits"))
+    return validate_session(open_desk(task), task.session, task.calendar(), limits).as_json()
+
+
+def data_quality(task: Task) -> Json:
+    """Before the open: the data of the session before. Fails if it is absent or incomplete. Param: `limits`."""
+    limits = Limits.from_params(task.params.get("limits"))
+    calendar = task.calendar()
+    yesterday = calendar.previous_trading_day(task.session)
+    view = HistoricalDb(load_settings().historical_path).as_of(yesterday, market=task.market)
+    quality = check_quality(view, yesterday, calendar, limits.missing_share)
+    if quality.faults:
+        raise DataError(
+            f"the data of {yesterday} is not fit for {task.session}: {'; '.join(quality.faults)}",
+            hint=f"`prometheus run {task.market.lower()}_daily --session {yesterday}`",
+        )
+    return quality.as_json()
+
+
+def db_health(task: Task) -> Json:
+    """Before the open: every store. Fails if one is sick."""
+    report = desk_health(load_settings())
+    if not report.ok:
+        faults = "; ".join(f"{check.store} {check.name}: {check.detail}" for check in report.failures)
+        raise StoreError(
+            f"the stores are not well before {task.session}: {faults}", hint="`prometheus db health`"
+        )
+    return report.as_json()
+
+
+def _ingest(task: Task, dataset: str) -> Json:
+    desk = open_desk(task)
+    calendar = task.calendar()
+    source = choose_source(desk.settings, calendar, task.market, str(task.params.get("source", AUTO)))
+    return ingest(desk, source, dataset, task.session, calendar).as_json()
