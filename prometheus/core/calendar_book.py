@@ -13,7 +13,7 @@ from prometheus.core.calendar_errors import (
     CalendarTableError,
     UnknownMarketError,
 )
-from prometheus.markets.resolve import Correction, combine, resolve_exchange
+from prometheus.markets.resolve import Correction, OverlapError, combine, resolve_exchange
 from prometheus.markets.schedule import MINUTE_US, Schedule
 from prometheus.markets.shipped import shipped_table
 from prometheus.markets.table import Market, Table, TableError, decode
@@ -34,8 +34,9 @@ _KEPT_SCHEDULES = 256  # (market, known_at, projected) combinations kept ready; 
 class CalendarBook:
     """Table, user markets and overrides. Equal books answer equally; adding to one makes another.
 
-    Raises `CalendarBookError` for a market that uses unknown members or itself, and for an override of an unknown or
-    ambiguous exchange, or of a day outside of its table.
+    Raises `CalendarBookError` for a market that uses unknown members or itself, for an override of an ambiguous
+    exchange and for hours that overlap a neighbour; `UnknownMarketError` and `CalendarRangeError` for an override of
+    an exchange or a day that the table does not have.
     """
 
     __slots__ = ("_markets", "_overrides", "_schedules", "_shaped", "_table")
@@ -57,6 +58,8 @@ class CalendarBook:
             self._refuse_cycle(market.market_id, ())
         for override in self._overrides:
             self._check_override(override)
+        for code in {self.exchanges_of(override.exchange)[0] for override in self._overrides}:
+            self.schedule(code, projected=True)  # refuses hours that run into each other
 
     @property
     def table(self) -> Table:
@@ -96,6 +99,12 @@ class CalendarBook:
                 found = self._settle(market_id, known_at_us, projected)
             except TableError as error:
                 raise CalendarTableError(str(error), hint="reinstall the package") from error
+            except OverlapError as error:
+                raise CalendarBookError(
+                    f"the overridden hours of {market_id} on {_date_text(error.day)} overlap a neighbouring session.",
+                    allowed="hours between the close before and the open after",
+                    hint="override the neighbour too",
+                ) from error
             if len(self._schedules) >= _KEPT_SCHEDULES:
                 del self._schedules[next(iter(self._schedules))]
             self._schedules[key] = found

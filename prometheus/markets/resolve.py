@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from prometheus.markets.schedule import DAY_US, MINUTE_US, Schedule
-from prometheus.markets.table import EARLY_CLOSE, LATE_OPEN, Pattern
+from prometheus.markets.table import DAY_MINUTES, EARLY_CLOSE, LATE_OPEN, Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +14,16 @@ if TYPE_CHECKING:
 
     from prometheus.markets.table import Exchange
 
+_NEAR_DAYS = 3  # sessions farther away than this cannot meet: hours lie within 36 hours of their label
 _BYTE_PATTERNS = 255  # more patterns than this and a day's number no longer fits a byte
+
+
+class OverlapError(ValueError):
+    """Corrected hours of `day` run into a neighbouring session."""
+
+    def __init__(self, day: int) -> None:
+        super().__init__(day)
+        self.day = day
 
 
 class Correction:
@@ -87,6 +98,7 @@ def resolve_exchange(
             numbers[position] = _corrected(correction, palette, scheduled[position])
         patterns = tuple(palette.patterns)
         days = _narrow(numbers, patterns)
+        _refuse_overlaps(exchange, known, days, patterns)
     return Schedule(
         market_id=exchange.code,
         members=(),
@@ -97,6 +109,20 @@ def resolve_exchange(
         patterns=patterns,
         offsets=exchange.offsets,
     )
+
+
+def _refuse_overlaps(
+    exchange: Exchange, corrections: Sequence[Correction], days: Sequence[int], patterns: tuple[Pattern, ...]
+) -> None:
+    """Corrected hours must not run into the sessions around them."""
+    for day in sorted({item.day for item in corrections}):
+        here = range(max(day - _NEAR_DAYS, exchange.valid_from), day + _NEAR_DAYS + 1)
+        positions = [near - exchange.valid_from for near in here if near - exchange.valid_from < len(days)]
+        labels = [position for position in positions if days[position]]
+        for earlier, later in pairwise(labels):
+            closes = earlier * DAY_MINUTES + patterns[days[earlier] - 1].close_minute
+            if later * DAY_MINUTES + patterns[days[later] - 1].open_minute < closes:
+                raise OverlapError(day)
 
 
 def _corrected(correction: Correction, palette: _Palette, scheduled: int) -> int:
