@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prometheus.core.errors import StoreError
+from prometheus.ledger.encoding import (
+    decision_of,
+    decision_to_json,
+    decode_capacity,
+    decode_plan,
+    decode_turn,
+    encode_capacity,
+    encode_plan,
+    encode_turn,
+    event_of,
+    event_to_json,
+)
+from prometheus.scheduler.decisions import Decision
+from prometheus.scheduler.events import AttemptFailed, AttemptSucceeded, Event, Failure, TimePassed
+from tests.ledger import records
+
+EVENTS, DECISIONS = records.events_of(records.texts), records.decisions_of(records.texts)
+
+
+def test_the_strategies_make_every_type_of_record() -> None:
+    assert set(EVENTS) == set(get_args(Event))
+    assert set(DECISIONS) == set(get_args(Decision))
+
+
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
+def test_an_event_reads_back_as_it_was(kind: type[Event]) -> None:
+    @given(EVENTS[kind])
+    def check(event: Event) -> None:
+        written = json.loads(json.dumps(event_to_json(event)))
+        assert (written["v"], written["k"]) == (1, kind.__name__)
+        assert event_of(written) == event
+
+    check()
+
+
+@pytest.mark.parametrize("kind", DECISIONS, ids=lambda kind: kind.__name__)
+def test_a_decision_reads_back_as_it_was(kind: type[Decision]) -> None:
+    @given(DECISIONS[kind])
+    def check(decision: Decision) -> None:
+        written = json.loads(json.dumps(decision_to_json(decision)))
+        assert (written["v"], written["k"]) == (1, kind.__name__)
+        assert decision_of(written) == decision
+
+    check()
+
+
+@given(
+    st.lists(st.one_of(*EVENTS.values()), max_size=4), st.lists(st.one_of(*DECISIONS.values()), max_size=4)
+)
+def test_a_turn_reads_back_as_it_was(events: list[Event], decisions: list[Decision]) -> None:
+    text, *records_of_it = encode_turn(events, decisions)
+    assert records_of_it == [tuple(events), tuple(decisions)]
+    assert decode_turn(text) == (tuple(events), tuple(decisions))
+    assert text.isascii()
+
+
+@given(records.plans, records.capacities)
+def test_plans_and_capacities_read_back_as_they_were(plan: object, capacity: object) -> None:
+    assert decode_plan(encode_plan(plan)) == plan  # type: ignore[arg-type]
+    assert decode_capacity(encode_capacity(capacity)) == capacity  # type: ignore[arg-type]
+
+
+@given(st.lists(st.one_of(*records.events_of(records.odd_texts).values()), max_size=4))
+def test_text_that_no_database_keeps_is_replaced_once_and_for_all(events: list[Event]) -> None:
+    text, kept, _ = encode_turn(events, [])
+    assert decode_turn(text)[0] == kept
+    assert encode_turn(kept, []) == (text, kept, ())
+    repr(kept).encode()
+
+
+def test_nul_and_half_a_pair_become_a_replacement_character_and_an_emoji_stays() -> None:
+    odd = AttemptFailed(1, "n.a", 1, Failure.ERROR, "a\0b \ud83d c", "\U0001f600")
+    _, (kept,), _ = encode_turn([odd], [])
+    assert isinstance(kept, AttemptFailed)
+    assert (kept.message, kept.tail) == ("a\ufffdb \ufffd c", "\U0001f600")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"events":[{"v":2,"k":"TimePassed","at_us":1}],"decisions":[]}', "'TimePassed' of version 2"),
+        ('{"events":[{"v":1,"k":"MoonRose","at_us":1}],"decisions":[]}', "'MoonRose' of version 1"),
+        ('{"events":[{"at_us":1}],"decisions":[]}', "has no kind or version"),
+        ('{"events":[{"v":1,"k":"TimePassed"}],"decisions":[]}', "cannot be read"),
+        (
+            '{"events":[],"decisions":[{"v":1,"k":"CloseRun","at_us":1,"run_id":"r","state":"odd","reason":""}]}',
+            "odd",
+        ),
+        ('{"events":[', "cannot be read"),
+        ("[]", "has no events and decisions"),
+    ],
+)
+def test_a_record_that_cannot_be_read_is_a_clear_error(text: str, says: str) -> None:
+    with pytest.raises(StoreError, match=says):
+        decode_turn(text)
+
+
+def test_a_number_that_json_does_not_know_is_refused() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        encode_turn([AttemptSucceeded(1, "n.a", 1, cpu_us=float("nan"))], [])  # type: ignore[arg-type]
+
+
+def test_records_stay_small() -> None:
+    assert len(encode_turn([TimePassed(1)], [])[0]) < 70
