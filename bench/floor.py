@@ -1,9 +1,9 @@
 """The floor: what scheduling a task costs when almost nothing is done but made durable.
 
 A small scheduler over warm workers. It writes every transition of a task (ready, started, done) to SQLite (WAL,
-synchronous=FULL), and a start before it is sent; one transaction a tick. It has no retries, timeouts, logs, cancellation or
-recovery: whatever our own scheduler costs above it is the price of those. `python bench/floor.py [--json]` measures the
-three workloads; `run_floor(workload)` is the same for other benches.
+synchronous=FULL), and a start before it is sent; one transaction a tick. It has no retries, timeouts, logs,
+cancellation or recovery: whatever our own scheduler costs above it is the price of those. `python bench/floor.py
+[--json]` measures the three workloads; `run_floor(workload)` is the same for other benches.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def _work(pipe: Connection) -> None:
 def run_floor(workload: Workload, path: Path | None = None) -> dict[str, float]:
     """Run `workload` on the floor; `path` is the SQLite file (a fresh temporary one by default).
 
-    Returns tasks, seconds (first ready to last done is durable), tasks_per_s, hop_median_ms, hop_p95_ms (from the end of a
-    task's last predecessor in its worker to the task's start in its own; says something of scheduling where nothing
-    queues, so in W2) and first_task_s (from this call to the first task's start).
+    Returns tasks, seconds (first ready to last done is durable), tasks_per_s, hop_median_ms, hop_p95_ms (from the
+    end of a task's last predecessor in its worker to the task's start in its own; says something of scheduling where
+    nothing queues, so in W2) and first_task_s (from this call to the first task's start).
     """
     if path is None:
         with tempfile.TemporaryDirectory() as folder:

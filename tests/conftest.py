@@ -1,4 +1,4 @@
-"""What every test shares: one thread for the numeric libraries, no settings of the person at the keyboard, one Hypothesis profile."""
+"""What every test shares: one thread for numeric libraries, nobody's own settings, one Hypothesis profile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The floor is a yardstick only if it does what it claims: every transition durable, starts written in the right order."""
+"""The floor is a yardstick only if it does what it claims: every move durable, in an order that obeys the graph."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+
 from bench.floor import WORKLOADS, run_floor, w3_markets
 
 

@@ -1,4 +1,4 @@
-"""What import-linter cannot see: the deciding rooms open nothing and ask no clock, and the whole package has one clock."""
+"""What import-linter cannot see: the deciding rooms open nothing and ask no clock; the package has one clock."""
 
 from __future__ import annotations
 

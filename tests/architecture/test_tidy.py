@@ -1,4 +1,4 @@
-"""The source reads as `docs/` says it does: rooms ask a question, files keep one idea, nothing of a workplace leaks in."""
+"""The source is as tidy as it says: rooms ask a question, files keep one idea, nothing of a workplace leaks in."""
 
 from __future__ import annotations
 
