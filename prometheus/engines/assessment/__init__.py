@@ -1,0 +1,1 @@
+"""How attractive is each instrument for the next month, and which family of evidence says so?"""

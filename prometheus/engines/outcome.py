@@ -1,0 +1,146 @@
+"""What an engine hands back: rows to keep, the decision they carry out, and what it was decided from.
+
+An engine only reads. `record` writes its outcome in one transaction, so a decision never stands without its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from hashlib import blake2b
+from typing import Any
+
+import polars as pl
+
+from prometheus.core.errors import DataError, UserError
+from prometheus.core.ids import Json
+from prometheus.stores.decisions import Decision
+from prometheus.stores.desk import Desk
+from prometheus.stores.runtime import Row, RuntimeDb
+
+# Numbers are kept and hashed to this many digits: more than any decision needs, fewer than two machines' linear
+# algebra agrees on.
+DIGITS = 9
+
+
+class MissingDecisionError(UserError):
+    """An engine needs the decision of another one that has not decided for this session."""
+
+
+class ShortHistoryError(DataError):
+    """There are too few sessions before the one asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """All the rows of runtime table `table` whose columns equal `key`; rows need not repeat the key."""
+
+    table: str
+    key: Mapping[str, object]
+    rows: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`action` is what is proposed, as JSON; `summary` is the job's small answer to whoever watches."""
+
+    engine: str
+    market_id: str
+    as_of_date: date
+    config: Mapping[str, Json]
+    tables: tuple[TableRows, ...]
+    input_refs: tuple[Json, ...]
+    action: Mapping[str, Json]
+    summary: Mapping[str, Json]
+
+
+def context_id_of(market_id: str, as_of_date: date) -> str:
+    """The name that all decisions of one night share."""
+    return f"{market_id}.{as_of_date.isoformat()}"
+
+
+def record(desk: Desk, outcome: Outcome, *, run_id: str, task: str) -> dict[str, Json]:
+    """Keep configuration, rows and decision in one transaction under the attempt's claim; returns the job's answer.
+
+    Raises `ClaimLostError` if a later attempt has taken over: nothing is kept then.
+    """
+    runtime = desk.runtime
+    with desk.writer.commit() as connection:
+        config_id = runtime.record_config(connection, outcome.engine, outcome.config)
+        outputs = []
+        for part in outcome.tables:
+            rows = [{**row, "config_id": config_id, "run_id": run_id} for row in part.rows]
+            runtime.replace(connection, part.table, part.key, rows)
+            key = {name: str(value) for name, value in part.key.items()}
+            outputs.append({"table": part.table, "key": key, "rows": len(rows)})
+        decision = Decision(
+            engine=outcome.engine,
+            context_id=context_id_of(outcome.market_id, outcome.as_of_date),
+            as_of_date=outcome.as_of_date,
+            market_id=outcome.market_id,
+            config_id=config_id,
+            input_refs=list(outcome.input_refs),
+            output_refs=outputs,
+            proposed_action=dict(outcome.action),
+            run_id=run_id,
+            task=task,
+        )
+        decision_id = runtime.record_decision(connection, decision)
+    return {**outcome.summary, "decision_id": decision_id}
+
+
+def decision_of(runtime: RuntimeDb, engine: str, as_of_date: date, market_id: str) -> Row:
+    """What `engine` decided for the session; raises `MissingDecisionError` if nothing."""
+    wanted = context_id_of(market_id, as_of_date)
+    for row in runtime.decisions(as_of_date, market_id, engine):
+        if row["context_id"] == wanted:
+            return row
+    raise MissingDecisionError(
+        f"the {engine} engine has not decided for {market_id} on {as_of_date}",
+        hint=f"run its job for {as_of_date} first; `prometheus decisions --session {as_of_date}` lists what there is",
+    )
+
+
+def decision_ref(row: Row) -> dict[str, Json]:
+    """A reference to another engine's decision."""
+    return {"store": "runtime", "engine": row["engine"], "decision_id": row["decision_id"]}
+
+
+def historical_ref(table: str, frame: pl.DataFrame, day: date) -> dict[str, Json]:
+    """A reference to the rows of `day` in a historical table, with a digest of those given in `frame`."""
+    rows = frame.filter(pl.col("date") == day)
+    return {
+        "store": "historical",
+        "table": table,
+        "date": day.isoformat(),
+        "rows": rows.height,
+        "digest": digest([list(row) for row in rows.rows()]),
+    }
+
+
+def earlier_ref(table: str, day: date, rows: Sequence[Row], columns: Sequence[str]) -> dict[str, Json]:
+    """A reference to what an earlier night had left in a runtime table."""
+    return {
+        "store": "runtime",
+        "table": table,
+        "as_of_date": day.isoformat(),
+        "rows": len(rows),
+        "digest": digest([[row[name] for name in columns] for row in rows]),
+    }
+
+
+def digest(rows: Sequence[Sequence[object]]) -> str:
+    """16 hex digits of values, floats taken to `DIGITS` significant digits."""
+    state = blake2b(digest_size=8)
+    for row in rows:
+        for value in row:
+            text = f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)
+            state.update(text.encode() + b"\x1f")
+        state.update(b"\x1e")
+    return state.hexdigest()
+
+
+def rounded(value: float) -> float:
+    """`value` to `DIGITS` significant digits: what is kept."""
+    return float(f"{value:.{DIGITS}g}")

@@ -1,0 +1,1 @@
+"""How much can the target portfolio lose, and through what?"""
