@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "prometheus"
 
 LINES_AT_MOST = 1_000
-PROSE_WIDTH_AT_MOST = 120
+PROSE_WIDTH_AT_MOST = 125
 HOMELESS = {"utils", "util", "common", "helpers", "helper", "misc"}
 
 # Spelled in halves, so that this file does not hold what it forbids.
