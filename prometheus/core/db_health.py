@@ -109,12 +109,13 @@ def check_database(database: Database) -> list[Check]:
         checks += check_folder(store, file.parent)
         # mode=ro: asking must not create a journal, or upgrade anything.
         url = url.set(drivername="sqlite", database=f"file:{file}", query={"mode": "ro", "uri": "true"})
+    shown = str(file) if file is not None else url.render_as_string(hide_password=True)
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     try:
         with engine.connect() as connection:
             if database.schema is not None and file is None:
                 connection.execute(sa.text(f"SET search_path TO {database.schema}"))
-            checks.append(Check(store, "reachable", "ok", engine.url.render_as_string(hide_password=True)))
+            checks.append(Check(store, "reachable", "ok", shown))
             if file is not None:
                 checks += _sqlite(store, connection)
             checks += _contents(database, connection, file is None)

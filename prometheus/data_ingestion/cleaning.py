@@ -119,15 +119,13 @@ def _sessions_before(calendar: TradingCalendar, day: date, count: int) -> date:
 
 
 def _one_source(prices: pl.DataFrame, volumes: pl.DataFrame) -> tuple[str, bool]:
-    found = pl.concat([prices.select("source", "synthetic"), volumes.select("source", "synthetic")]).unique()
-    if found.height != 1:
-        names = ", ".join(sorted(found["source"].unique()))
+    names = sorted({*prices["source"].unique(), *volumes["source"].unique()})
+    if len(names) != 1:
         raise DataError(
-            f"the staged rows come from several sources: {names}",
+            f"the staged rows come from several sources: {', '.join(names)}",
             hint="real and synthetic data never share a store; use another PROMETHEUS_HOME",
         )
-    source, synthetic = found.row(0)
-    return str(source), bool(synthetic)
+    return names[0], bool(prices["synthetic"].any() or volumes["synthetic"].any())
 
 
 def _stop(session: date, failures: Sequence[Finding]) -> DataError:

@@ -93,9 +93,7 @@ def judge(
         how="full",
         coalesce=True,
     )
-    measured = measure_joined(joined, sessions, limits.still_sessions).with_columns(
-        pl.col("date").alias("row_date")
-    )
+    measured = measure_joined(joined, sessions, limits).with_columns(pl.col("date").alias("row_date"))
     good, bad = _divide(
         measured.filter(judged), "joined", joined_rules(limits), [*_PRICES, *_VOLUMES, *_MEASURES]
     )

@@ -11,6 +11,8 @@ from datetime import date
 
 import polars as pl
 
+from prometheus.data_ingestion.validation.rules import Limits
+
 WINDOW_SESSIONS = 63  # a quarter
 MINIMUM_SESSIONS = 21
 NORMAL = 1.4826  # median absolute deviation to standard deviation, for a normal distribution
@@ -32,12 +34,13 @@ def measure_received(rows: pl.DataFrame, values: Sequence[str], sessions: Sequen
     )
 
 
-def measure_joined(rows: pl.DataFrame, sessions: Sequence[date], still_sessions: int) -> pl.DataFrame:
+def measure_joined(rows: pl.DataFrame, sessions: Sequence[date], limits: Limits) -> pl.DataFrame:
     """Add what the joined rules look at, to rows of price and volume (at most one for an instrument and date).
 
     `surprise`: |return - the day's median return| in robust deviations of the instrument's own past;
     `volume_multiple`, `range_multiple`: against its own median; null while there are under 21 sessions of past.
-    `is_still`: no move in the last `still_sessions` sessions.
+    `is_still`: no move in the last `still_sessions` sessions. All are measured only where the rules can need them
+    (a large move, a zero return) and are null elsewhere: a few rows in a hundred.
     """
     places = pl.DataFrame(
         {
@@ -45,24 +48,17 @@ def measure_joined(rows: pl.DataFrame, sessions: Sequence[date], still_sessions:
             "place": pl.Series(range(len(sessions)), dtype=pl.Int64),
         }
     )
-    placed = rows.join(places, on="date", how="left").sort("instrument_id", "place")
     size = pl.col("ret_1d").abs()
-    measured = placed.with_columns(
-        pl.col("ret_1d").median().over("date").alias("market_move"),
-        _past(size).alias("usual_move"),
-        _past(pl.col("dollar_volume")).alias("usual_volume"),
-        _past(pl.col("abs_log_open_close")).alias("usual_range"),
-        (
-            size.rolling_max_by("place", f"{still_sessions}i", min_samples=still_sessions).over(
-                "instrument_id"
-            )
-            == 0
-        )
-        .fill_null(value=False)
-        .alias("is_still"),
+    placed = rows.join(places, on="date", how="left").with_columns(
+        pl.col("ret_1d").median().over("date").alias("market_move")
     )
+    suspects = placed.filter((size > limits.jump) | (size == 0))
+    past = _past(placed, suspects.select("instrument_id", "place"), limits.still_sessions)
     scale = pl.max_horizontal(NORMAL * pl.col("usual_move"), pl.lit(SMALLEST_SCALE))
-    return measured.with_columns(
+    measured = suspects.join(past, on=["instrument_id", "place"], how="left").select(
+        "date",
+        "instrument_id",
+        "is_still",
         pl.when(pl.col("usual_move").is_not_null())
         .then((pl.col("ret_1d") - pl.col("market_move")).abs() / scale)
         .alias("surprise"),
@@ -70,11 +66,38 @@ def measure_joined(rows: pl.DataFrame, sessions: Sequence[date], still_sessions:
         (pl.col("abs_log_open_close") / pl.max_horizontal("usual_range", pl.lit(SMALLEST_SCALE))).alias(
             "range_multiple"
         ),
-    ).drop("place", "market_move", "usual_move", "usual_volume", "usual_range")
+    )
+    return rows.join(measured, on=["date", "instrument_id"], how="left")
 
 
-def _past(value: pl.Expr) -> pl.Expr:
-    """Median over the sessions before the row's own; windows count sessions, not rows, so gaps do not widen them."""
-    return value.rolling_median_by(
-        "place", f"{WINDOW_SESSIONS}i", min_samples=MINIMUM_SESSIONS, closed="left"
-    ).over("instrument_id")
+def _past(placed: pl.DataFrame, suspects: pl.DataFrame, still_sessions: int) -> pl.DataFrame:
+    """Medians over the 63 sessions before each suspect row. Windows count sessions, not rows: gaps do not widen them."""
+    back = pl.DataFrame(
+        {"back": pl.Series(range(max(WINDOW_SESSIONS, still_sessions - 1) + 1), dtype=pl.Int64)}
+    )
+    window = suspects.join(back, how="cross").with_columns(
+        (pl.col("place") - pl.col("back")).alias("past_place")
+    )
+    values = placed.select(
+        "instrument_id",
+        pl.col("place").alias("past_place"),
+        pl.col("ret_1d").abs().alias("size"),
+        "dollar_volume",
+        "abs_log_open_close",
+    )
+    before = pl.col("back").is_between(1, WINDOW_SESSIONS)
+    recent = pl.col("back") < still_sessions
+    enough = pl.col("size").filter(before).count() >= MINIMUM_SESSIONS
+    return (
+        window.join(values, on=["instrument_id", "past_place"], how="inner")
+        .group_by("instrument_id", "place")
+        .agg(
+            pl.when(enough).then(pl.col("size").filter(before).median()).alias("usual_move"),
+            pl.when(enough).then(pl.col("dollar_volume").filter(before).median()).alias("usual_volume"),
+            pl.when(enough).then(pl.col("abs_log_open_close").filter(before).median()).alias("usual_range"),
+            (
+                (pl.col("size").filter(recent).max() == 0)
+                & (pl.col("size").filter(recent).count() == still_sessions)
+            ).alias("is_still"),
+        )
+    )
