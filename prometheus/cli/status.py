@@ -1,0 +1,256 @@
+"""`prometheus status` and `prometheus why`: what runs, waits and is late; and what stands before one task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from prometheus.cli.face import AsJson, Face, Home, LedgerUrl, NoColor, cell, open_face, print_json, table
+
+if TYPE_CHECKING:
+    from prometheus.core.ids import Json
+    from prometheus.orchestrator.blocking import Why
+    from prometheus.orchestrator.views import Night
+    from prometheus.scheduler.snapshot import TaskRow
+
+MOST_ROWS = 60  # of tasks in a table; --json has all
+
+
+def status(
+    run: Annotated[
+        str | None, typer.Argument(help="A run id, for its tasks; without it, the newest runs.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many runs.")] = 10,
+    as_json: AsJson = False,
+    home: Home = None,
+    ledger: LedgerUrl = None,
+    no_color: NoColor = False,
+) -> None:
+    """What runs, what waits, what is late; with RUN, its tasks."""
+    from prometheus.orchestrator.views import night_of, nights
+
+    face = open_face(as_json, home, ledger, no_color)
+    if run is not None:
+        _one(face, night_of(face.settings, run))
+        return
+    found = nights(face.settings, limit)
+    if as_json:
+        print_json({"runs": [_night_json(night) for night in found]})
+    elif not found:
+        face.out.print("Nothing has run yet.")
+        face.err.print("A first night: prometheus run us_eq_daily --session 2016-06-24")
+    else:
+        _many(face, found)
+
+
+def _many(face: Face, found: list[Night]) -> None:
+    from prometheus.cli.words import run_words, stamp
+    from prometheus.orchestrator.blocking import rerun_command
+
+    shown = table("run", "state", "tasks", "promises", "opened UTC", "")
+    for night in found:
+        done = _done(night)
+        notes = ["replayed"] if night.run.plan.replayed else []
+        notes += ["unfinished: nobody works on it"] if night.is_abandoned else []
+        late = (
+            f"{len(night.late())} missed of {len(night.slos)}" if night.late() else f"{len(night.slos)} kept"
+        )
+        if night.run.ended_us is None and not night.late():
+            late = f"{len(night.slos)} not missed"
+        shown.add_row(
+            night.run.run_id,
+            run_words(night.run.state),
+            f"{done} of {len(night.tasks)}",
+            late if night.slos else "",
+            stamp(night.run.opened_us),
+            cell(", ".join(notes)),
+        )
+    face.out.print(shown)
+    for night in found:
+        _now(face, night)
+    for night in found:
+        if night.is_abandoned or night.run.state.value == "failed":
+            command = rerun_command(night.run.plan.pipeline, night.run.plan.session, face.flags)
+            face.err.print(f"\ngo on with {night.run.run_id}: {command}")
+            break
+    face.err.print(
+        f"\nprometheus status {found[0].run.run_id} shows its tasks, prometheus why TASK what stands before one"
+    )
+
+
+def _now(face: Face, night: Night) -> None:
+    """What runs, waits and is late in a night that is not over, and what went ill in one that is."""
+    from prometheus.orchestrator.views import ill, running, waiting
+
+    lines = []
+    if night.run.ended_us is None:
+        if running(night):
+            lines.append("runs: " + _names(running(night)))
+        if waiting(night):
+            lines.append("waits: " + _names(waiting(night)))
+    if ill(night):
+        lines += [f"{task.job} {task.state.value}: {cell(task.reason)}" for task in ill(night)[:5]]
+    lines += [f"late: {slo.name}, {slo.reason}" for slo in night.late()]
+    if lines:
+        face.out.print(f"\n{night.run.run_id}")
+        for line in lines:
+            face.out.print(f"  {line}")
+
+
+def _names(tasks: list[TaskRow]) -> str:
+    names = [task.job for task in tasks]
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _done(night: Night) -> int:
+    from prometheus.scheduler.states import DONE
+
+    return sum(count for state, count in night.counts().items() if state in DONE)
+
+
+def _one(face: Face, night: Night) -> None:
+    from prometheus.cli.words import slo_words, stamp, task_words
+    from prometheus.monitoring.axis import span_words
+
+    if face.as_json:
+        print_json(_night_json(night))
+        return
+    from prometheus.monitoring.night import run_words
+
+    last = max([night.run.opened_us, *(task.ended_us or task.started_us or 0 for task in night.tasks)])
+    face.out.print(f"{night.run.run_id} · {run_words(night.run, night.tasks, last)}")
+    if night.run.reason:
+        face.out.print(cell(night.run.reason))
+    face.out.print()
+    shown = table("task", "tier", "state", "attempts", "started UTC", "took", "reason")
+    for task in night.tasks[:MOST_ROWS]:
+        took = ""
+        if task.started_us is not None and task.ended_us is not None:
+            took = span_words(task.ended_us - task.started_us)
+        shown.add_row(
+            task.job,
+            str(task.tier),
+            task_words(task.state),
+            str(task.attempts),
+            stamp(task.started_us),
+            took,
+            cell(task.refusal or task.reason),
+        )
+    face.out.print(shown)
+    if len(night.tasks) > MOST_ROWS:
+        face.out.print(f"and {len(night.tasks) - MOST_ROWS} more; --json has all")
+    face.out.print()
+    promises = table("promise", "due UTC", "state", "done UTC", "reason")
+    for slo in night.slos:
+        promises.add_row(
+            slo.name, stamp(slo.deadline_us), slo_words(slo.state), stamp(slo.finished_us), cell(slo.reason)
+        )
+    face.out.print(promises)
+    face.err.print(f"\nledger: {night.ledger_url}")
+
+
+def _night_json(night: Night) -> dict[str, Json]:
+    from prometheus.cli.words import run_json, slo_json, task_json
+
+    return {
+        **run_json(night.run),
+        "ledger": night.ledger_url,
+        "leader": night.leader or None,
+        "abandoned": night.is_abandoned,
+        "counts": {state.value: count for state, count in sorted(night.counts().items())},
+        "late": [slo.name for slo in night.late()],
+        "tasks": [task_json(task) for task in night.tasks],
+        "slos": [slo_json(slo) for slo in night.slos],
+    }
+
+
+def why(
+    task: Annotated[list[str], typer.Argument(help="A task id, or RUN JOB, or the name of a job.")],
+    as_json: AsJson = False,
+    home: Home = None,
+    ledger: LedgerUrl = None,
+    no_color: NoColor = False,
+) -> None:
+    """Everything that stands before a task, when it could start, and what would help."""
+    from prometheus.orchestrator import blocking
+    from prometheus.orchestrator.clock import LiveClock
+
+    face = open_face(as_json, home, ledger, no_color)
+    answer = blocking.why(face.settings, task, LiveClock().now_us(), face.flags)
+    if as_json:
+        print_json(_why_json(face, answer))
+    else:
+        _why_words(face, answer)
+
+
+def _why_words(face: Face, answer: Why) -> None:
+    from prometheus.cli.words import stamp
+    from prometheus.monitoring.axis import span_words
+
+    face.out.print(cell(answer.headline))
+    for cause in answer.causes:
+        face.out.print(f"  - {cell(cause.text)}")
+    for row in answer.attempts:
+        took = (
+            ""
+            if row.ended_us is None
+            else f" after {span_words(row.ended_us - (row.started_us or row.ordered_us))}"
+        )
+        said = f": {cell(row.message)}" if row.message else ""
+        face.out.print(f"  attempt {row.attempt} {row.state.value}{took}{said}")
+    if answer.attempts and answer.attempts[-1].tail and answer.attempts[-1].failure:
+        face.out.print("  its last lines:")
+        for line in answer.attempts[-1].tail.splitlines()[-12:]:
+            face.out.print(f"    {cell(line)}")
+    for path in _logs(face, answer):
+        face.out.print(f"  log: {path}")
+    if answer.eta_us is not None:
+        face.out.print(
+            f"  could start about {stamp(answer.eta_us)} UTC, if what is before it takes its usual time"
+        )
+    for command in answer.cures:
+        face.out.print(f"  go on with: {command}")
+
+
+def _logs(face: Face, answer: Why) -> list[str]:
+    from prometheus.orchestrator.launching import log_path
+
+    paths = [
+        log_path(face.settings, row_task.run_id, row_task.job, row.attempt)
+        for row_task in (answer.task,)
+        for row in answer.attempts
+    ]
+    return [str(path) for path in paths if path.is_file()]
+
+
+def _why_json(face: Face, answer: Why) -> dict[str, Json]:
+    from prometheus.cli.words import task_json
+    from prometheus.core.instants import iso
+
+    return {
+        **task_json(answer.task),
+        "run_id": answer.task.run_id,
+        "headline": answer.headline,
+        "causes": [
+            {"kind": one.kind, "text": one.text, "task_id": one.task_id, "until": iso(one.at_us)}
+            for one in answer.causes
+        ],
+        "could_start_at": iso(answer.eta_us),
+        "cures": list(answer.cures),
+        "tried": [
+            {
+                "attempt": row.attempt,
+                "state": row.state.value,
+                "failure": row.failure.value if row.failure else None,
+                "message": row.message,
+                "tail": row.tail,
+                "started_at": iso(row.started_us),
+                "ended_at": iso(row.ended_us),
+                "peak_mib": row.peak_mib,
+                "cpu_seconds": None if row.cpu_us is None else row.cpu_us / 1_000_000,
+            }
+            for row in answer.attempts
+        ],
+        "logs": _logs(face, answer),
+    }
