@@ -35,7 +35,7 @@ from prometheus.scheduler.rules import (
     what_after_failure,
 )
 from prometheus.scheduler.snapshot import Snapshot
-from prometheus.scheduler.states import HOLDING_ROOM, StopCause, TaskState
+from prometheus.scheduler.states import HOLDING_ROOM, RunState, StopCause, TaskState
 
 AUDIT_LIMIT = 256  # attempts that hold room, up to which the room is audited in every turn
 
@@ -128,11 +128,11 @@ class Scheduler:
         if book is None:
             return
         books, plan = self._books, book.plan
+        book.failures += counts_against_retries(event.failure)
+        book.lost += event.failure is Failure.LOST
         if event.failure is Failure.CANCELLED or book.stop_cause is StopCause.CANCELLED:
             move(books, book, TaskState.CANCELLED, book.stop_reason or event.message)
             return
-        book.failures += counts_against_retries(event.failure)
-        book.lost += event.failure is Failure.LOST
         mode, why = what_after_failure(plan, event.failure, book.failures, book.lost)
         said = f"attempt {event.attempt}: {event.message}"
         if mode is None:
@@ -178,6 +178,15 @@ class Scheduler:
             books.room.audit(held)
         if is_thorough:
             opening.check_counts(books)
+
+    @property
+    def in_flight(self) -> int:
+        """Number of attempts that hold room: ordered, running or told to stop."""
+        return len(self._books.holding)
+
+    def run_state(self, run_id: str) -> RunState:
+        """Where a known run stands."""
+        return self._books.runs[run_id].state
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything that future decisions depend on, as plain values: equal fingerprints decide alike."""

@@ -124,6 +124,7 @@ def judge(books: Books, slo: SloBook) -> None:
         if slo.finished_us is not None:
             return
         slo.finished_us = now_us
+        books.alarms.drop("slo", slo.plan.slo_id)
         slo.state = SloState.MET if now_us <= deadline_us else SloState.MISSED
         reason = "all its tasks are done"
     elif slo.state is SloState.MISSED:

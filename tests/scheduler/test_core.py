@@ -38,7 +38,9 @@ from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
 def opened(*events: Event | RunPlan, cpu: float = 2, **pools: int) -> tuple[Scheduler, list[Decision]]:
     scheduler = Scheduler()
     first: list[Event] = [CapacityChanged(0, machine(cpu, **pools))]
-    return scheduler, scheduler.handle(first + [RunOpened(0, e) if isinstance(e, RunPlan) else e for e in events])
+    return scheduler, scheduler.handle(
+        first + [RunOpened(0, e) if isinstance(e, RunPlan) else e for e in events]
+    )
 
 
 def started(decisions: Iterable[Decision]) -> list[str]:
@@ -113,7 +115,10 @@ def test_what_follows_a_failed_task_is_blocked_and_the_rest_goes_on() -> None:
     scheduler, _ = opened(run_of(task("a"), task("b", "a"), task("c", "b"), task("d")))
     decisions = scheduler.handle([failed("a")])
     assert states(decisions) == {"a": TaskState.FAILED, "b": TaskState.BLOCKED, "c": TaskState.BLOCKED}
-    assert next(d.reason for d in decisions if isinstance(d, SetTask) and d.task_id == tid("b")) == f"{tid('a')} is failed"
+    assert (
+        next(d.reason for d in decisions if isinstance(d, SetTask) and d.task_id == tid("b"))
+        == f"{tid('a')} is failed"
+    )
     (closed,) = [d for d in scheduler.handle([done("d", 2)]) if isinstance(d, CloseRun)]
     assert closed.state is RunState.FAILED
 
@@ -216,7 +221,9 @@ def test_a_task_that_fits_no_machine_says_so_and_holds_nobody_back() -> None:
 def test_one_that_waits_for_a_pool_holds_back_only_those_who_need_the_same_pool() -> None:
     db = Demand(1000, 0, 0, (("db", 1),))
     _, first = opened(
-        run_of(task("a", demand=db), task("b", demand=db), task("c", tier=2, demand=db), task("d", tier=2)), cpu=8, db=1
+        run_of(task("a", demand=db), task("b", demand=db), task("c", tier=2, demand=db), task("d", tier=2)),
+        cpu=8,
+        db=1,
     )
     assert started(first) == ["a", "d"]
     reasons = [d.reason for d in first if isinstance(d, RefuseStart)]
@@ -240,7 +247,9 @@ def test_deadlines_are_inherited_across_runs_also_by_what_is_queued_already() ->
     scheduler, _ = opened(run_of(task("now"), task("a"), task("z")), cpu=1)
     urgent = run_of(task("end", tid("z"), run=other, deadline_us=30 * MINUTE_US), run=other)
     scheduler.handle([RunOpened(1, urgent)])
-    assert started(scheduler.handle([done("a", 2)])) == ["z"] or started(scheduler.handle([done("now", 2)])) == ["z"]
+    assert started(scheduler.handle([done("a", 2)])) == ["z"] or started(
+        scheduler.handle([done("now", 2)])
+    ) == ["z"]
 
 
 def test_a_task_may_wait_for_a_run_that_is_not_open_yet() -> None:
@@ -273,7 +282,9 @@ def test_a_missed_promise_is_said_when_the_deadline_passes_and_again_when_the_wo
 def test_a_promise_whose_task_failed_will_be_missed_until_it_is_retried() -> None:
     slo = SloPlan("s", RUN, "ready", (tid("b"),), MINUTE_US)
     scheduler, _ = opened(run_of(task("a"), task("b", "a"), slos=(slo,)))
-    assert [d.state for d in scheduler.handle([failed("a")]) if isinstance(d, JudgeSlo)] == [SloState.WILL_MISS]
+    assert [d.state for d in scheduler.handle([failed("a")]) if isinstance(d, JudgeSlo)] == [
+        SloState.WILL_MISS
+    ]
     again = scheduler.handle([asked(Verb.RETRY, "a")])
     assert [d.state for d in again if isinstance(d, JudgeSlo)] == [SloState.ON_TRACK]
 
@@ -325,7 +336,9 @@ def test_capacity_may_shrink_below_its_use_and_nothing_starts_until_it_is_paid_b
 def test_a_node_that_goes_keeps_its_use_booked_until_its_work_has_ended() -> None:
     scheduler = Scheduler()
     two = Capacity((Bin("x", 1000, 0), Bin("y", 1000, 0)))
-    assert started(scheduler.handle([CapacityChanged(0, two), RunOpened(0, run_of(*(task(j) for j in "abc")))])) == ["a", "b"]
+    assert started(
+        scheduler.handle([CapacityChanged(0, two), RunOpened(0, run_of(*(task(j) for j in "abc")))])
+    ) == ["a", "b"]
     scheduler.handle([CapacityChanged(1, Capacity((Bin("x", 1000, 0),)))])
     assert started(scheduler.handle([failed("b", 2, failure=Failure.LOST)])) == []
     assert started(scheduler.handle([done("a", 3)])) == ["b"]
@@ -374,6 +387,10 @@ def test_the_clock_of_the_scheduler_never_goes_back() -> None:
 def test_the_same_facts_give_the_same_decisions() -> None:
     def night() -> list[list[Decision]]:
         scheduler, first = opened(run_of(*(task(j, retries=2) for j in "abcdef"), task("z", *"abcdef")))
-        return [first, scheduler.handle([failed("a"), done("b", 2)]), scheduler.handle([TimePassed(5 * MINUTE_US)])]
+        return [
+            first,
+            scheduler.handle([failed("a"), done("b", 2)]),
+            scheduler.handle([TimePassed(5 * MINUTE_US)]),
+        ]
 
     assert night() == night()

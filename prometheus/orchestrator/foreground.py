@@ -1,0 +1,291 @@
+"""One run in the foreground: opened or resumed, driven to its end, reported.
+
+A past session is replayed: it has a ledger file of its own, and a clock that starts at the run's first release,
+advances by real durations and jumps over idle gaps. A run that a crash left unfinished is resumed: what had finished
+does not run again, what was running is closed as lost and tried anew, and what had failed is retried.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from prometheus.core.errors import UserError
+from prometheus.core.ids import run_id_of
+from prometheus.core.instants import DAY_US, SECOND_US, from_us, midnight_us, parse_duration
+from prometheus.core.settings import Settings
+from prometheus.core.time import TradingCalendar
+from prometheus.executors.contract import Executor
+from prometheus.executors.local import LocalExecutor
+from prometheus.ledger.contract import Ledger
+from prometheus.ledger.opening import open_ledger
+from prometheus.orchestrator.clock import Clock, LiveClock, ReplayClock, monotonic_us
+from prometheus.orchestrator.launching import Launcher
+from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline
+from prometheus.orchestrator.machine import capacity_of
+from prometheus.orchestrator.turns import Driver
+from prometheus.pipelines.checking import check_fits
+from prometheus.pipelines.model import FaultsError
+from prometheus.scheduler.core import Scheduler
+from prometheus.scheduler.events import (
+    AttemptFailed,
+    CapacityChanged,
+    Event,
+    Failure,
+    RunOpened,
+    TaskAsked,
+    Verb,
+)
+from prometheus.scheduler.plan import RunPlan
+from prometheus.scheduler.planning import plan_run
+from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, Snapshot, TaskRow
+from prometheus.scheduler.states import HOLDING_ROOM, RunState, TaskState
+
+OBSERVED_EVERY_US = SECOND_US // 10
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What the user asked for."""
+
+    pipeline: str  # a shipped name, or path/file.py:variable
+    session: date | None = None  # None = the latest closed session
+    ledger_url: str | None = None  # None = a replay's own file, or the settings' ledger
+    replay: bool | None = None  # None = a session is replayed when all its deadlines have passed
+    again: bool = False  # put the ledger of an earlier replay aside and begin anew
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How the run stands after a turn."""
+
+    now_us: int  # on the run's clock
+    run: RunRow
+    tasks: tuple[TaskRow, ...]
+    slos: tuple[SloRow, ...]
+    attempts: tuple[AttemptRow, ...]
+    note: str = ""  # what it waits for, when that is not the work itself
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """How the run ended, or why it can go no further."""
+
+    run: RunRow
+    tasks: tuple[TaskRow, ...]
+    slos: tuple[SloRow, ...]
+    attempts: tuple[AttemptRow, ...]
+    ledger_url: str
+    log_dir: Path
+    resumed: bool  # an earlier, unfinished try was taken up
+    was_finished: bool  # it had ended before and nothing was done
+    is_stuck: bool  # tasks are left, but nothing can start them: held, or larger than the machine
+
+
+def run_pipeline(request: RunRequest, settings: Settings, observe: Callable[[Progress], None]) -> RunReport:
+    """Open or resume the run and drive it to its end, in this process.
+
+    Raises `UserError` where the request cannot be used, the store's errors where the ledger stays away, and
+    KeyboardInterrupt, after its workers have been stopped, when interrupted.
+    """
+    with ExitStack() as stack:
+        executor = LocalExecutor()
+        stack.callback(executor.close)
+        loaded = load_pipeline(request.pipeline, settings)
+        plan = _plan(request, loaded)
+        url = replay_ledger_url(settings, plan.run_id)
+        if request.ledger_url is not None:
+            url = request.ledger_url
+        elif settings.ledger.url is not None or not plan.replayed:
+            url = settings.ledger_url
+        elif request.again:
+            _put_aside(settings, plan.run_id)
+        ledger = open_ledger(url)
+        stack.callback(ledger.close)
+        return _drive(request, settings, loaded, plan, ledger, url, executor, observe)
+
+
+def replay_ledger_url(settings: Settings, run_id: str) -> str:
+    """The ledger of a replayed run."""
+    return f"sqlite:///{settings.home / 'replay' / f'{run_id}.db'}"
+
+
+def _put_aside(settings: Settings, run_id: str) -> None:
+    folder = settings.home / "replay"
+    names = sorted(folder.glob(f"{run_id}.db*"))
+    if not names:
+        return
+    number = 1
+    while (aside := folder / f"{run_id}.earlier{number}").exists():
+        number += 1
+    aside.mkdir()
+    for path in names:
+        path.rename(aside / path.name)
+
+
+def _plan(request: RunRequest, loaded: LoadedPipeline) -> RunPlan:
+    now_us = LiveClock().now_us()
+    session = request.session or _latest_closed(loaded.spec.market, now_us)
+    plan = plan_run(loaded.spec, session, TradingCalendar, loaded.pin, replayed=True)
+    over_us = max((slo.deadline_us for slo in plan.slos), default=midnight_us(session) + 2 * DAY_US)
+    is_replay = now_us > over_us if request.replay is None else request.replay
+    return plan if is_replay else plan_run(loaded.spec, session, TradingCalendar, loaded.pin, replayed=False)
+
+
+def _latest_closed(market: str, now_us: int) -> date:
+    found: date = TradingCalendar(market).latest_closed_session(from_us(now_us))
+    return found
+
+
+def _drive(
+    request: RunRequest,
+    settings: Settings,
+    loaded: LoadedPipeline,
+    plan: RunPlan,
+    ledger: Ledger,
+    url: str,
+    executor: Executor,
+    observe: Callable[[Progress], None],
+) -> RunReport:
+    wall_us = LiveClock().now_us()
+    epoch = ledger.acquire(f"prometheus run, process {os.getpid()} on {socket.gethostname()}", wall_us)
+    snapshot = ledger.load()
+    known = {run.run_id: run for run in snapshot.runs}
+    row = known.get(plan.run_id)
+    if row is not None and row.state in (RunState.SUCCEEDED, RunState.DEGRADED):
+        return _report(settings, ledger, url, plan.run_id, resumed=False, was_finished=True, is_stuck=False)
+    if row is not None:
+        _check_pin(request, row.plan, loaded)
+        plan = row.plan
+    clock: Clock = ReplayClock(max(plan.release_us, snapshot.at_us)) if plan.replayed else LiveClock()
+    capacity = capacity_of(settings)
+    faults = check_fits(loaded.spec, capacity)
+    if faults:
+        raise FaultsError(f"pipeline {plan.pipeline}", tuple(faults))
+    launcher = Launcher(settings, Path.cwd())
+    launcher.know(plan, loaded)
+    launcher.recall(snapshot)
+    watch = _Watch(ledger, plan.run_id, clock, observe)
+    driver = Driver(
+        scheduler=Scheduler.restore(snapshot, settings.seed),
+        ledger=ledger,
+        epoch=epoch,
+        revision=ledger.revision(),
+        executor=executor,
+        clock=clock,
+        launcher=launcher,
+        grace_us=parse_duration(settings.executor.grace),
+        note=watch.note,
+    )
+    now_us = clock.now_us()
+    events: list[Event] = [CapacityChanged(now_us, capacity)]
+    events += [RunOpened(now_us, plan)] if row is None else _resumption(snapshot, now_us)
+    decisions: object = driver.turn(events)
+    watch.look(is_forced=True)
+    while decisions is not None and driver.scheduler.run_state(plan.run_id) is RunState.RUNNING:
+        decisions = driver.wait()
+        watch.look()
+    watch.look(is_forced=True)
+    ledger.release(epoch)
+    return _report(
+        settings,
+        ledger,
+        url,
+        plan.run_id,
+        resumed=row is not None,
+        was_finished=False,
+        is_stuck=decisions is None,
+    )
+
+
+def _resumption(snapshot: Snapshot, now_us: int) -> list[Event]:
+    """What a fresh leader knows of the one before: its attempts are gone, and what failed is asked for again."""
+    who = os.environ.get("USER") or "the user"
+    events: list[Event] = []
+    for task in snapshot.tasks:
+        if task.state in HOLDING_ROOM:
+            message = "the program that ran it ended before it did"
+            events.append(AttemptFailed(now_us, task.task_id, task.attempts, Failure.LOST, message))
+        elif task.state in (TaskState.FAILED, TaskState.CANCELLED):
+            events.append(TaskAsked(now_us, task.task_id, Verb.RETRY, "the run was started again", who))
+    return events
+
+
+def _check_pin(request: RunRequest, plan: RunPlan, loaded: LoadedPipeline) -> None:
+    if plan.pin == loaded.pin:
+        return
+    raise UserError(
+        f"the run {plan.run_id} began with other code: it is pinned to {plan.pin[:12]}, "
+        f"the pipeline, its sources or the installed packages are now {loaded.pin[:12]}",
+        allowed="going on with the code that it began with",
+        hint="put that code back, or begin the night anew with --again"
+        if plan.replayed
+        else "put that code back",
+    )
+
+
+class _Watch:
+    """Shows the run as it goes, at most ten times a second."""
+
+    def __init__(
+        self, ledger: Ledger, run_id: str, clock: Clock, observe: Callable[[Progress], None]
+    ) -> None:
+        self._ledger = ledger
+        self._run_id = run_id
+        self._clock = clock
+        self._observe = observe
+        self._note = ""
+        self._last: Progress | None = None
+        self._looked_us = 0
+
+    def look(self, is_forced: bool = False) -> None:
+        if not is_forced and monotonic_us() - self._looked_us < OBSERVED_EVERY_US:
+            return
+        self._looked_us = monotonic_us()
+        run, tasks, slos, attempts = rows_of(self._ledger, self._run_id)
+        self._last = Progress(self._clock.now_us(), run, tasks, slos, attempts, self._note)
+        self._observe(self._last)
+
+    def note(self, text: str) -> None:
+        """Show a note with what was last seen; the ledger may be away."""
+        self._note = text
+        if self._last is not None:
+            last = self._last
+            self._observe(
+                Progress(self._clock.now_us(), last.run, last.tasks, last.slos, last.attempts, text)
+            )
+
+
+def ledger_run(ledger: Ledger, run_id: str) -> RunRow:
+    """The row of a run that is known to exist."""
+    return next(run for run in ledger.runs() if run.run_id == run_id)
+
+
+def rows_of(
+    ledger: Ledger, run_id: str
+) -> tuple[RunRow, tuple[TaskRow, ...], tuple[SloRow, ...], tuple[AttemptRow, ...]]:
+    """Everything that the ledger says of one run."""
+    tasks = tuple(ledger.tasks(run_id))
+    attempts = tuple(attempt for task in tasks if task.attempts for attempt in ledger.attempts(task.task_id))
+    return ledger_run(ledger, run_id), tasks, tuple(ledger.slos(run_id)), attempts
+
+
+def _report(
+    settings: Settings,
+    ledger: Ledger,
+    url: str,
+    run_id: str,
+    *,
+    resumed: bool,
+    was_finished: bool,
+    is_stuck: bool,
+) -> RunReport:
+    run, tasks, slos, attempts = rows_of(ledger, run_id)
+    return RunReport(
+        run, tasks, slos, attempts, url, settings.home / "logs" / run_id, resumed, was_finished, is_stuck
+    )

@@ -1,0 +1,280 @@
+"""The core under any sequence of facts: a Hypothesis state machine with its own idea of what must hold.
+
+After every turn the whole books are audited, the rows that the log gives rebuild a scheduler with an equal
+fingerprint, and what was ordered is compared with an independent account of dependencies, releases and capacity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from nights import machine, run_of, task
+
+from prometheus.core.demand import Demand
+from prometheus.core.instants import MINUTE_US, SECOND_US
+from prometheus.ledger.memory import MemoryLedger
+from prometheus.scheduler.core import Scheduler
+from prometheus.scheduler.decisions import Decision, RefuseStart, SetTask, StartAttempt, StopAttempt
+from prometheus.scheduler.events import (
+    AttemptCheckpointed,
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    CapacityChanged,
+    Event,
+    Failure,
+    RunOpened,
+    TaskAsked,
+    TimePassed,
+    Verb,
+)
+from prometheus.scheduler.plan import SloPlan, TaskPlan
+from prometheus.scheduler.states import DONE, ENDED, TaskState
+
+JOBS = tuple("abcdefgh")
+MAX_RUNS = 4
+
+
+@st.composite
+def runs(draw: st.DrawFn, number: int) -> tuple[TaskPlan, ...]:
+    """The tasks of one run: a random DAG, some tasks waiting for tasks of other runs, opened already or not yet."""
+    run = f"run{number}.2026-03-02"
+    found: list[TaskPlan] = []
+    for position in range(draw(st.integers(1, len(JOBS)))):
+        after = draw(st.lists(st.sampled_from(JOBS[:position]), unique=True, max_size=3)) if position else []
+        if number and draw(st.integers(0, 5)) == 0:
+            after.append(f"run{draw(st.integers(0, number - 1))}.2026-03-02.{draw(st.sampled_from(JOBS))}")
+        tier = draw(st.sampled_from((1, 1, 2, 3)))
+        found.append(
+            task(
+                JOBS[position],
+                *after,
+                run=run,
+                tier=tier,
+                demand=Demand(
+                    draw(st.sampled_from((500, 1000, 2000, 3000))),
+                    draw(st.sampled_from((0, 512, 2048))),
+                    0,
+                    draw(st.sampled_from(((), (("db", 1),), (("db", 2),)))),
+                ),
+                release_us=draw(st.sampled_from((0, MINUTE_US, 30 * MINUTE_US))),
+                deadline_us=draw(st.sampled_from((None, 20 * MINUTE_US, 90 * MINUTE_US))),
+                timeout_us=draw(st.sampled_from((None, 10 * SECOND_US))),
+                retries=draw(st.integers(0, 2)),
+                backoff_us=draw(st.sampled_from((0, SECOND_US))),
+                ladder=draw(st.sampled_from(((), ("skip",), ("reduced", "skip")))) if tier > 1 else (),
+            )
+        )
+    return tuple(found)
+
+
+def _difference(rebuilt: object, kept: object) -> object:
+    if not isinstance(rebuilt, dict) or not isinstance(kept, dict):
+        return rebuilt, kept
+    keys = rebuilt.keys() | kept.keys()
+    return {key: (rebuilt.get(key), kept.get(key)) for key in keys if rebuilt.get(key) != kept.get(key)}
+
+
+def _vector(plan: TaskPlan) -> tuple[int, int, int]:
+    demand = plan.demand
+    return demand.cpu_milli, demand.memory_mib, dict(demand.pools).get("db", 0)
+
+
+class CoreMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.core = Scheduler(seed=7)
+        self.ledger = MemoryLedger()
+        self.epoch = self.ledger.acquire("test", 0)
+        self.now_us = 0
+        self.plans: dict[str, TaskPlan] = {}
+        self.in_flight: dict[str, int] = {}
+        self.state: dict[str, TaskState] = {}
+        self.opened = 0
+        self.capacity = (0, 0, 0)
+        self.shrunk = False
+
+    def feed(self, *events: Event) -> list[Decision]:
+        for event in events:
+            if (
+                isinstance(event, AttemptSucceeded | AttemptFailed)
+                and self.in_flight.get(event.task_id) == event.attempt
+            ):
+                del self.in_flight[event.task_id]
+        decisions = self.core.handle(events)
+        self.ledger.commit(self.epoch, self.ledger.revision() + 1, self.core.now_us, events, decisions)
+        for decision in decisions:
+            self._account(decision)
+        return decisions
+
+    def _account(self, decision: Decision) -> None:
+        assert decision.reason
+        if isinstance(decision, SetTask):
+            assert self.state.get(decision.task_id) not in DONE, "what is done is final"
+            self.state[decision.task_id] = decision.state
+        elif isinstance(decision, StartAttempt):
+            plan = self.plans[decision.task_id]
+            assert decision.task_id not in self.in_flight
+            assert all(self.state.get(i) in DONE for i in plan.after), "started before its upstream was done"
+            assert plan.release_us <= decision.at_us, "started before its release"
+            self.in_flight[decision.task_id] = decision.attempt
+            self.state[decision.task_id] = TaskState.STARTING
+            for need, used, offered in zip(_vector(plan), self._used(), self.capacity, strict=True):
+                assert need == 0 or used <= offered, f"{used} of {offered}"
+        elif isinstance(decision, StopAttempt):
+            assert self.in_flight.get(decision.task_id) == decision.attempt
+
+    def _used(self) -> tuple[int, int, int]:
+        vectors = [_vector(self.plans[i]) for i in self.in_flight]
+        return sum(v[0] for v in vectors), sum(v[1] for v in vectors), sum(v[2] for v in vectors)
+
+    def _set_capacity(self, cpu: int, db: int) -> None:
+        self.capacity = (cpu * 1000, 4096, db)
+        self.feed(CapacityChanged(self.now_us, machine(cpu, 4096, db=db)))
+
+    @initialize(cpu=st.integers(1, 4), db=st.integers(0, 2))
+    def begin(self, cpu: int, db: int) -> None:
+        self._set_capacity(cpu, db)
+
+    @precondition(lambda self: self.opened < MAX_RUNS)
+    @rule(data=st.data())
+    def open_run(self, data: st.DataObject) -> None:
+        tasks = data.draw(runs(self.opened))
+        run = tasks[0].run_id
+        slo = SloPlan(
+            f"{run}.slo", run, "ready", tuple(t.task_id for t in tasks[:2]), self.now_us + 15 * MINUTE_US
+        )
+        self.opened += 1
+        self.plans.update((t.task_id, t) for t in tasks)
+        self.state.update((t.task_id, TaskState.WAITING) for t in tasks)
+        self.feed(RunOpened(self.now_us, run_of(*tasks, run=run, slos=(slo,))))
+
+    @precondition(lambda self: self.in_flight)
+    @rule(
+        data=st.data(),
+        kind=st.sampled_from(("start", "succeed", "fail", "fail", "checkpoint", "both", "twice")),
+    )
+    def fact(self, data: st.DataObject, kind: str) -> None:
+        task_id = data.draw(st.sampled_from(sorted(self.in_flight)))
+        attempt = self.in_flight[task_id]
+        failure = data.draw(st.sampled_from(Failure))
+        started = AttemptStarted(self.now_us, task_id, attempt)
+        succeeded = AttemptSucceeded(self.now_us, task_id, attempt, '{"n":1}')
+        failed = AttemptFailed(self.now_us, task_id, attempt, failure, "no luck")
+        facts: dict[str, Sequence[Event]] = {
+            "start": [started],
+            "succeed": [succeeded],
+            "fail": [failed],
+            "checkpoint": [AttemptCheckpointed(self.now_us, task_id, attempt, "[1]")],
+            "both": [started, succeeded],
+            "twice": [failed, failed, succeeded],
+        }
+        self.feed(*facts[kind])
+
+    @rule(task=st.sampled_from(JOBS), number=st.integers(0, MAX_RUNS), attempt=st.integers(0, 9))
+    def stale_fact(self, task: str, number: int, attempt: int) -> None:
+        task_id = f"run{number}.2026-03-02.{task}"
+        if self.in_flight.get(task_id) == attempt:
+            return
+        before = self.core.fingerprint()
+        facts = AttemptSucceeded(self.now_us, task_id, attempt), AttemptStarted(self.now_us, task_id, attempt)
+        assert [d for d in self.feed(*facts) if not isinstance(d, RefuseStart)] == []
+        assert self.core.fingerprint() == before
+
+    @rule(seconds=st.sampled_from((0, 1, 11, 60, 1800)))
+    def time_passes(self, seconds: int) -> None:
+        self.now_us += seconds * SECOND_US
+        self.feed(TimePassed(self.now_us))
+
+    @rule()
+    def time_passes_to_the_next_wakeup(self) -> None:
+        wakeup_us = self.core.next_wakeup_us()
+        if wakeup_us is not None:
+            self.now_us = max(self.now_us, wakeup_us)
+            self.feed(TimePassed(self.now_us))
+
+    @rule(cpu=st.integers(1, 4), db=st.integers(0, 2))
+    def capacity_changes(self, cpu: int, db: int) -> None:
+        self._set_capacity(cpu, db)
+
+    @precondition(lambda self: self.plans)
+    @rule(data=st.data(), verb=st.sampled_from(Verb))
+    def operator_asks(self, data: st.DataObject, verb: Verb) -> None:
+        task_id = data.draw(st.sampled_from(sorted(self.plans)))
+        self.feed(TaskAsked(self.now_us, task_id, verb, "why not", "ann"))
+
+    @rule()
+    def crash_and_rebuild(self) -> None:
+        rebuilt = Scheduler.restore(self.ledger.load(), seed=7)
+        theirs, ours = rebuilt.fingerprint(), self.core.fingerprint()
+        for part, values in ours.items():
+            assert theirs[part] == values, f"{part}: {_difference(theirs[part], values)}"
+        self.core = rebuilt
+
+    @invariant()
+    def books_agree(self) -> None:
+        self.core.check_invariants(is_thorough=True)
+        assert self.core.in_flight == len(self.in_flight)
+        assert self.ledger.check() == []
+
+    @invariant()
+    def no_room_lies_idle_while_a_task_of_the_highest_waiting_tier_fits(self) -> None:
+        ready = [self.plans[i] for i, state in self.state.items() if state is TaskState.READY]
+        free = [c - u for c, u in zip(self.capacity, self._used(), strict=True)]
+        for plan in ready:
+            if plan.tier == min(p.tier for p in ready):
+                short = [n > max(f, 0) for n, f in zip(_vector(plan), free, strict=True)]
+                assert any(short), f"{plan.task_id} fits and was not started"
+
+    def teardown(self) -> None:
+        """Left to itself, with room enough and jobs that succeed, everything comes to an end."""
+        if not self.plans:
+            return
+        self._set_capacity(4, 2)
+        for task_id in self.plans:
+            self.feed(TaskAsked(self.now_us, task_id, Verb.RELEASE, "go on", "ann"))
+        for _ in range(40 * len(self.plans)):
+            wakeup_us = self.core.next_wakeup_us()
+            if self.in_flight:
+                self.feed(*[AttemptSucceeded(self.now_us, i, n) for i, n in list(self.in_flight.items())])
+            elif wakeup_us is not None:
+                self.now_us = max(self.now_us, wakeup_us)
+                self.feed(TimePassed(self.now_us))
+            else:
+                break
+        assert not self.in_flight
+        for task_id, plan in self.plans.items():
+            awaited = [i for i in plan.after if i not in self.plans]
+            state = self.state[task_id]
+            waits = state is TaskState.WAITING and (awaited or self._waits_upstream(plan))
+            assert state in ENDED or waits, f"{task_id} is left {state}"
+
+    def _waits_upstream(self, plan: TaskPlan) -> bool:
+        return any(self.state.get(i) is TaskState.WAITING for i in plan.after)
+
+
+TestCoreMachine = CoreMachine.TestCase
+
+
+def test_a_rebuilt_scheduler_decides_like_the_one_that_went_on() -> None:
+    """The machine compares fingerprints; this compares the decisions themselves, once, on a night with everything."""
+    core, ledger = Scheduler(), MemoryLedger()
+    epoch = ledger.acquire("test", 0)
+    tasks = (
+        task("a", retries=2),
+        task("b", "a", timeout_us=SECOND_US),
+        task("c", tier=3),
+        task("d", "c", tier=2),
+    )
+    first: list[Event] = [CapacityChanged(0, machine(1)), RunOpened(0, run_of(*tasks))]
+    ledger.commit(epoch, 1, 0, first, core.handle(first))
+    then: list[Event] = [AttemptFailed(5, tasks[0].task_id, 1, Failure.ERROR, "no")]
+    ledger.commit(epoch, 2, 5, then, core.handle(then))
+    rebuilt = Scheduler.restore(ledger.load())
+    for events in ([TimePassed(5 * MINUTE_US)], [AttemptSucceeded(6 * MINUTE_US, tasks[2].task_id, 1)]):
+        ours, theirs = (
+            [d for d in s.handle(events) if not isinstance(d, RefuseStart)] for s in (core, rebuilt)
+        )
+        assert ours == theirs
