@@ -16,7 +16,6 @@ from datetime import date
 from pathlib import Path
 
 from prometheus.core.errors import UserError
-from prometheus.core.ids import run_id_of
 from prometheus.core.instants import DAY_US, SECOND_US, from_us, midnight_us, parse_duration
 from prometheus.core.settings import Settings
 from prometheus.core.time import TradingCalendar

@@ -30,7 +30,7 @@ def task(job: str, *after: str, run: str = RUN, tier: int = 1, cpu: float = 1, *
 
 
 def run_of(*tasks: TaskPlan, run: str = RUN, slos: tuple[SloPlan, ...] = ()) -> RunPlan:
-    return RunPlan(run, run.split(".")[0], "US_EQ", date(2026, 3, 2), "pin", 0, tasks, slos)
+    return RunPlan(run, run.split(".", maxsplit=1)[0], "US_EQ", date(2026, 3, 2), "pin", 0, tasks, slos)
 
 
 def machine(cpu: float = 2, memory_mib: int = 4096, **pools: int) -> Capacity:
