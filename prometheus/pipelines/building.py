@@ -48,6 +48,7 @@ from prometheus.pipelines.reading import as_moment, as_trigger
 
 T = TypeVar("T")
 
+NEAR_AT_MOST = 20  # unknown names of one pipeline for which the nearest known one is looked for
 OPTIONS = tuple(JobOptions.__annotations__)
 
 
@@ -104,6 +105,7 @@ class Names:
     def __init__(self) -> None:
         self.in_order: list[str] = []
         self.jobs: dict[str, int] = {}  # name -> line
+        self.unknown = 0
         self.of_function: dict[int, list[str]] = {}  # id of the function -> names
 
     def of(self, reference: object, where: str, faults: Faults) -> str | None:
@@ -111,7 +113,9 @@ class Names:
         if isinstance(reference, str):
             if reference in self.jobs:
                 return reference
-            faults.say(where, f"no job is named {reference!r}", hint=near(reference, list(self.jobs)))
+            self.unknown += 1
+            hint = near(reference, list(self.jobs)) if self.unknown <= NEAR_AT_MOST else None
+            faults.say(where, f"no job is named {reference!r}", hint=hint)
             return None
         found = self.of_function.get(id(reference), [])
         if len(found) == 1:

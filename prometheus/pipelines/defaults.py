@@ -116,10 +116,10 @@ def one_of(what: str, value: object, allowed: tuple[str, ...]) -> str:
 
 
 def near(value: object, names: tuple[str, ...] | list[str]) -> str | None:
-    """A hint `did you mean ...?` for the name closest to `value`, or None; looks at no more than 2,000 names."""
+    """A hint `did you mean ...?` for the name closest to `value`, or None; looks at no more than 500 names."""
     if not isinstance(value, str) or len(value) > 200:
         return None
     from difflib import get_close_matches
 
-    close = get_close_matches(value, names[:2_000], n=1)
+    close = get_close_matches(value, names[:500], n=1)
     return f"did you mean {close[0]!r}?" if close else None
