@@ -62,7 +62,11 @@ def _not_a_number(column: str) -> pl.Expr:
 # For every received row. `is_session`, `copy` and `versions` are measured beforehand (measures.py).
 _RECEIVED = (
     Rule("future_row", pl.col("row_date") > pl.col("date"), "its date is later than the session it was received at"),
-    Rule("not_a_session", ~pl.col("is_session"), "its date is no trading day of the calendar"),
+    Rule(
+        "not_a_session",
+        ~pl.col("is_session") & (pl.col("row_date") <= pl.col("date")),
+        "its date is no trading day of the calendar",
+    ),
     Rule("nameless_row", pl.col("instrument_id").is_null() | (pl.col("instrument_id") == ""), "it names no instrument"),
     Rule("duplicate_row", (pl.col("versions") == 1) & (pl.col("copy") > 1), "the same row was received before"),
     Rule(
