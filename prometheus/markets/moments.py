@@ -105,7 +105,7 @@ def _edges_after(schedule: Schedule, at_us: int) -> list[int]:
         ahead,
         None if ahead is None else schedule.next_session(ahead),
     ]
-    edges = {schedule.local_midnight_us(local_day + 1)}
+    edges: set[int] = set()
     for day in labels:
         hours = schedule.hours(day) if day is not None and schedule.covers(day) else None
         if day is None or hours is None:
