@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
+from urllib.parse import quote
 
 from prometheus.core.ids import Json
 
@@ -108,10 +109,12 @@ def check_database(database: Database) -> list[Check]:
             ]
         checks += check_folder(store, file.parent)
         # mode=ro: asking must not create a journal, or upgrade anything.
-        url = url.set(drivername="sqlite", database=f"file:{file}", query={"mode": "ro", "uri": "true"})
+        url = url.set(
+            drivername="sqlite", database=f"file:{quote(str(file))}", query={"mode": "ro", "uri": "true"}
+        )
     shown = str(file) if file is not None else url.render_as_string(hide_password=True)
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
     try:
+        engine = sa.create_engine(url, poolclass=sa.NullPool)
         with engine.connect() as connection:
             if database.schema is not None and file is None:
                 connection.execute(sa.text(f"SET search_path TO {database.schema}"))
@@ -119,13 +122,15 @@ def check_database(database: Database) -> list[Check]:
             if file is not None:
                 checks += _sqlite(store, connection)
             checks += _contents(database, connection, file is None)
-    except (SQLAlchemyError, ImportError) as error:
-        cause = getattr(error, "orig", None) or error
+    except ImportError as error:
         checks.append(
-            Check(store, "reachable", "failed", str(cause).strip(), "see that it runs and the url is right")
+            Check(store, "driver", "failed", f"{shown}: {error}", "install prometheus-desk[postgres]")
         )
-    finally:
-        engine.dispose()
+    except SQLAlchemyError as error:
+        cause = str(getattr(error, "orig", None) or error).strip()
+        checks.append(
+            Check(store, "reachable", "failed", f"{shown}: {cause}", "see that it runs; check the url")
+        )
     return checks
 
 

@@ -323,9 +323,15 @@ def _engine(url: str) -> sa.Engine:
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         options = {"options": f"-csearch_path={schema.POSTGRES_SCHEMA}"}
-        return sa.create_engine(
-            parsed, json_serializer=canonical_json, connect_args=options, pool_pre_ping=True
-        )
+        try:
+            return sa.create_engine(
+                parsed, json_serializer=canonical_json, connect_args=options, pool_pre_ping=True
+            )
+        except ImportError as error:
+            shown = parsed.render_as_string(hide_password=True)
+            raise StoreError(
+                f"runtime url {shown} needs a driver: {error}", hint="install prometheus-desk[postgres]"
+            ) from None
     if backend != "sqlite":
         raise StoreError(f"runtime url {url!r} names {backend!r}", allowed="sqlite or postgresql")
     if parsed.database and parsed.database != ":memory:":
