@@ -14,6 +14,9 @@ desk    := $(VENV)/.desk-$(call sum,desk)
 dev     := $(VENV)/.dev-$(call sum,dev)
 setup   := $(VENV)/.setup-$(call sum,setup)
 
+# Workers that may not keep compiled modules compile every library anew in every process.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format proof bench up lock clean
 .DELETE_ON_ERROR:
@@ -41,7 +44,7 @@ proof: $(dev)  ## the properties again, with many more and new examples
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --hypothesis-profile=deep $(TESTS)
 
 bench: $(dev)  ## what a task costs, beside the floor
-	@for bench in $(BENCHES); do env -u PYTHONDONTWRITEBYTECODE $(BIN)/python $$bench || exit 1; done
+	@for bench in $(BENCHES); do $(BIN)/python $$bench || exit 1; done
 
 up: $(setup)  ## the daemon, its API and page, until Ctrl-C
 	$(BIN)/prometheus up
