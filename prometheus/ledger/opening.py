@@ -17,6 +17,7 @@ from prometheus.ledger.contract import Ledger
 from prometheus.ledger.memory import MemoryLedger
 from prometheus.ledger.sql import SqlLedger
 
+BEFORE_THE_FIRST = ""  # revision of a ledger whose every migration was taken back
 ALLOWED = "sqlite:///path/to/ledger.db, postgresql+psycopg://user@host/database, memory:"
 
 
@@ -161,7 +162,7 @@ def _revision_within(connection: sa.Connection) -> str | None:
     found: str | None = connection.execute(
         sa.select(sa.column("version_num", sa.String)).select_from(version)
     ).scalar()
-    return found
+    return found or BEFORE_THE_FIRST
 
 
 def _make(connection: sa.Connection) -> None:
