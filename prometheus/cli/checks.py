@@ -142,7 +142,8 @@ def check_clock(now_us: int) -> list[Finding]:
         offset = from_us(now_us).astimezone(ZoneInfo("America/New_York")).utcoffset()
         local = from_us(now_us).astimezone()
         assert offset is not None
-        detail = f"{from_us(now_us):%Y-%m-%d %H:%M:%S} UTC; here {local:%H:%M %Z}, New York {offset.total_seconds() / 3600:+.0f} h"
+        hours = offset.total_seconds() / 3600
+        detail = f"{from_us(now_us):%Y-%m-%d %H:%M} UTC, here {local:%H:%M %Z}, New York {hours:+.0f} h"
         found.append(Finding("time zones", "ok", detail))
     except KeyError:
         detail = "no time zone data"

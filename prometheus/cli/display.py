@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: the market's clock, the tasks, the promises; or, in a log, a line per change."""
+"""What a person sees while a run goes on: market clock, tasks, promises; or, in a log, a line for each change."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _line(task: TaskRow, now_us: int) -> str:
     parts = [f"{from_us(at):%H:%M:%S}  {task.job}  {state_word(task.state)}"]
     if task.started_us is not None and task.ended_us is not None:
         parts.append(span_words(task.ended_us - task.started_us))
-    if task.attempts > 1:
+    if task.attempts > 1 and not task.reason.startswith("attempt "):
         parts.append(f"attempt {task.attempts}")
     if task.state not in {TaskState.SUCCEEDED, TaskState.RUNNING} and task.reason:
         parts.append(cell(task.reason))
@@ -267,7 +267,7 @@ def took(task: TaskRow, now_us: int) -> str:
 def remark(task: TaskRow) -> str:
     """What a glance needs beside the sign: the state in words unless it is plain, the attempt, the reason."""
     parts = [] if task.state in {TaskState.SUCCEEDED, TaskState.RUNNING} else [state_word(task.state)]
-    if task.attempts > 1:
+    if task.attempts > 1 and not task.reason.startswith("attempt "):
         parts.append(f"attempt {task.attempts}")
     if task.refusal and task.state is TaskState.READY:
         parts.append(task.refusal)
@@ -300,7 +300,7 @@ def slo_line(name: str, state: SloState, deadline_us: int, finished_us: int | No
         spare = deadline_us - finished_us
         side = "to spare" if spare >= 0 else "late"
         tail = f"done {clock_words(finished_us, now_us, seconds=True)}, due {due}, {span_words(spare)} {side}"
-    elif state is SloState.MISSED:
+    elif state is not SloState.ON_TRACK or now_us > deadline_us:
         tail = f"due {due}, not done"
     else:
         tail = f"due {due}, in {span_words(deadline_us - now_us)}"

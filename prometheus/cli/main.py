@@ -53,12 +53,12 @@ def _prometheus(
         raise typer.Exit
 
 
-app.command("run")(run.run)
-app.command("status")(status.status)
-app.command("why")(status.why)
-app.command("plan")(plan.plan)
-app.command("decisions")(decisions.decisions)
-app.command("doctor")(doctor.doctor)
+app.command("run", short_help="Run a pipeline for one session, or take it up again.")(run.run)
+app.command("status", short_help="What runs, what waits, what is late.")(status.status)
+app.command("why", short_help="Everything that stands before a task.")(status.why)
+app.command("plan", short_help="What would run when.")(plan.plan)
+app.command("decisions", short_help="What the engines decided, and from what.")(decisions.decisions)
+app.command("doctor", short_help="Find what is wrong with this machine.")(doctor.doctor)
 app.add_typer(calendar.app, name="calendar")
 app.add_typer(database.app, name="db")
 app.add_typer(data.app, name="data")

@@ -1,4 +1,4 @@
-"""`prometheus run`: one run in the foreground, shown as it goes, then its verdicts, its picture and where to look next."""
+"""`prometheus run`: one run in the foreground, shown as it goes; then verdicts, picture, where to look next."""
 
 from __future__ import annotations
 

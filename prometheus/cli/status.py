@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,24 +46,20 @@ def status(
 
 
 def _many(face: Face, found: list[Night]) -> None:
-    from prometheus.cli.words import run_words, stamp
-    from prometheus.orchestrator.blocking import rerun_command
+    from prometheus.cli.words import run_words, stamp, state_word
+    from prometheus.orchestrator.blocking import asked_as, rerun_command
 
     shown = table("run", "state", "tasks", "promises", "opened UTC", "")
     for night in found:
         done = _done(night)
         notes = ["replayed"] if night.run.plan.replayed else []
         notes += ["unfinished: nobody works on it"] if night.is_abandoned else []
-        late = (
-            f"{len(night.late())} missed of {len(night.slos)}" if night.late() else f"{len(night.slos)} kept"
-        )
-        if night.run.ended_us is None and not night.late():
-            late = f"{len(night.slos)} not missed"
+        promised = Counter(state_word(slo.state) for slo in night.slos)
         shown.add_row(
             night.run.run_id,
             run_words(night.run.state),
             f"{done} of {len(night.tasks)}",
-            late if night.slos else "",
+            ", ".join(f"{count} {state}" for state, count in promised.items()),
             stamp(night.run.opened_us),
             cell(", ".join(notes)),
         )
@@ -71,7 +68,7 @@ def _many(face: Face, found: list[Night]) -> None:
         _now(face, night)
     for night in found:
         if night.is_abandoned or night.run.state.value == "failed":
-            command = rerun_command(night.run.plan.pipeline, night.run.plan.session, face.flags)
+            command = rerun_command(asked_as(night.run.plan.pipeline), night.run.plan.session, face.flags)
             face.err.print(f"\ngo on with {night.run.run_id}: {command}")
             break
     face.err.print(
@@ -81,6 +78,7 @@ def _many(face: Face, found: list[Night]) -> None:
 
 def _now(face: Face, night: Night) -> None:
     """What runs, waits and is late in a night that is not over, and what went ill in one that is."""
+    from prometheus.cli.words import state_word
     from prometheus.orchestrator.views import ill, running, waiting
 
     lines = []
@@ -91,7 +89,7 @@ def _now(face: Face, night: Night) -> None:
             lines.append("waits: " + _names(waiting(night)))
     if ill(night):
         lines += [f"{task.job} {task.state.value}: {cell(task.reason)}" for task in ill(night)[:5]]
-    lines += [f"late: {slo.name}, {slo.reason}" for slo in night.late()]
+    lines += [f"{state_word(slo.state)}: {slo.name}, {cell(slo.reason)}" for slo in night.late()]
     if lines:
         face.out.print(f"\n{night.run.run_id}")
         for line in lines:

@@ -38,6 +38,7 @@ _RUN_STYLE: Mapping[RunState, str] = {
 }
 _SLO_STYLE: Mapping[SloState, str] = {
     SloState.ON_TRACK: "",
+    SloState.WILL_MISS: "bold red",
     SloState.MET: "green",
     SloState.MISSED: "bold red",
 }

@@ -87,7 +87,7 @@ def columns(spans: Sequence[tuple[int, int]], axis: Axis) -> list[tuple[float, f
 def load(spans: Sequence[tuple[int, int]], axis: Axis, buckets: int) -> list[float]:
     """How many spans run at once, on average, in each of `buckets` equal parts of the axis."""
     size = (axis.end_us - axis.start_us) / buckets
-    # Each span adds a ramp up and a ramp down: differences first, one sum afterwards, so the cost is per span, not per column.
+    # Differences first, one sum afterwards: the cost is per span, not per span and column.
     partial = [0.0] * (buckets + 1)
     whole = [0] * (buckets + 2)
     for start, end in spans:

@@ -1,8 +1,7 @@
 """The one renderer: a `Scene` in, SVG text out; no clock, no files, equal scenes give equal bytes.
 
-From top to bottom: what night it is; the overview (sessions of each market, beneath them the work of each run, deadlines
-dashed, now as a line); when one run is shown whose work is small beside the night, a lens on it; the promises as cards;
-what needs a person. The size of the text is bounded: at most `MOST_ROWS` rows, `MOST_CARDS` cards and one shape per pixel
+From top to bottom: what night it is; the overview (sessions of each market, beneath them the work of each run,
+deadlines dashed, now as a line); when one run is shown, a lens on its work; the promises as cards; what needs a person. The size of the text is bounded: at most `MOST_ROWS` rows, `MOST_CARDS` cards and one shape per pixel
 column, however many tasks there are.
 """
 
@@ -23,9 +22,11 @@ MOST_CARDS = 8
 MOST_REMARKS = 8
 MOST_DUES = 24  # deadlines labelled in one row; the rest are lines without words
 DUE_LEVELS = 4
+CROSS_GAP = 12.0  # pixels between the crosses of failed tasks; one may stand for several
 NARROW = 640  # below this width labels stand above their rows
 
 _SMALL = 11.5
+_BROKEN = frozenset({SloState.MISSED, SloState.WILL_MISS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def slo_words(due: Due, scene: Scene) -> str:
     left = due.at_us - scene.now_us
     if left <= 0:
         return f"due {by} · {span_words(left)} ago, not done"
-    if due.state is SloState.MISSED:  # a run that cannot go on breaks its promise before the hour comes
+    if due.state in _BROKEN:  # a run that cannot go on breaks its promise before the hour comes
         return f"due {by} · not done"
     return f"due {by} · in {span_words(left)}"
 
@@ -262,7 +263,7 @@ def _row(
     depth = 1 + max(level_of.values(), default=-1)
     y = top + 6 + 14 * depth
     for level, due, x in levels:
-        late = due.state is SloState.MISSED
+        late = due.state in _BROKEN
         words.text(x - 5, top + 15 + 14 * level, _due_label(due), f"{'mb' if late else 'm'} halo", "end")
     if named and not frame.narrow:
         canvas.text(frame.margin, y + 9.5, shorten(runs[0].name, _SMALL, frame.gutter - 8), "m")
@@ -279,7 +280,7 @@ def _row(
 
 def _due_label(due: Due) -> str:
     return f"{due.name} due {clock_words(due.at_us, due.at_us)}" + (
-        ", missed" if due.state is SloState.MISSED else ""
+        f", {due.state.value.replace('_', ' ')}" if due.state in _BROKEN else ""
     )
 
 
@@ -321,9 +322,13 @@ def _work(canvas: Canvas, run: Strip, axis: Axis, y: float, now_us: int | None) 
         title = f"{run.name} may start {clock_words(run.release_us, axis.start_us)} UTC"
         canvas.polygon([(x - 3.5, y - 3), (x + 3.5, y - 3), (x, y + 2.5)], "rel", title=title)
     broken = [bar for bar in run.bars if bar.state is TaskState.FAILED and bar.tries]
-    for left, right in columns([(_end(bar), _end(bar)) for bar in broken], axis)[:20]:
-        for kind in ("under", "cross"):
-            canvas.cross((left + right) / 2, y + 5.5, 3.5, kind, title="failed")
+    last = -CROSS_GAP
+    for left, right in columns([(_end(bar), _end(bar)) for bar in broken], axis):
+        middle = (left + right) / 2
+        if middle - last >= CROSS_GAP:
+            last = middle
+            for kind in ("under", "cross"):
+                canvas.cross(middle, y + 5.5, 3.5, kind, title="failed")
 
 
 def _end(bar: Bar) -> int:
@@ -333,7 +338,7 @@ def _end(bar: Bar) -> int:
 
 def _cards(canvas: Canvas, scene: Scene, frame: Frame, top: float) -> float:
     dues = [(run, due) for run in scene.strips for due in run.dues]
-    urgency = {SloState.MISSED: 0, SloState.ON_TRACK: 1, SloState.MET: 2}
+    urgency = {SloState.MISSED: 0, SloState.WILL_MISS: 1, SloState.ON_TRACK: 2, SloState.MET: 3}
     if len(dues) > MOST_CARDS:
         dues.sort(key=lambda pair: (urgency[pair[1].state], pair[1].at_us, pair[1].name))
     shown = dues[:MOST_CARDS]
@@ -346,10 +351,12 @@ def _cards(canvas: Canvas, scene: Scene, frame: Frame, top: float) -> float:
     for index, (run, due) in enumerate(shown):
         x = frame.margin + (index % across) * (wide + 12)
         y = top + (index // across) * 66
-        late = due.state is SloState.MISSED
+        late = due.state in _BROKEN
         canvas.rect(x, y, wide, 56, "card sb" if late else "card", radius=4)
         state = due.state.value.replace("_", " ")
-        canvas.text(x + wide - 14, y + 23, state, {"met": "sg", "missed": "sb"}.get(due.state, "ss"), "end")
+        canvas.text(
+            x + wide - 14, y + 23, state, "sb" if late else "sg" if due.state is SloState.MET else "ss", "end"
+        )
         name = f"{run.name} · {due.name}" if several else due.name
         canvas.text(x + 14, y + 23, shorten(name, 13, wide - 40 - text_width(state, 13)), "b")
         canvas.text(x + 14, y + 42, shorten(slo_words(due, scene), _SMALL, wide - 28), "m")

@@ -1,7 +1,7 @@
-"""What a picture of the desk's work shows, as plain values: sessions, runs, attempts, promises, and what needs a person.
+"""What a picture of the desk's work shows, as plain values: sessions, runs, attempts, promises, remarks.
 
-Whoever has rows (command line, page, docs, plan) composes a `Scene`; `picture.draw` turns it into SVG text. Instants are
-microseconds since the epoch, UTC (`_us`).
+Whoever has rows (command line, page, docs, plan) composes a `Scene`; `picture.draw` turns it into SVG text. Instants
+are microseconds since the epoch, UTC (`_us`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SVG as text: shapes appended in order, every word escaped, every number short, the same input always the same bytes."""
+"""SVG as text: shapes in order, every word escaped, every number short, equal input gives equal bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def number(value: float) -> str:
 
 
 def text_width(text: str, size: float) -> float:
-    """About how wide `text` is, in pixels, in the sans-serif faces the picture asks for (digits 0.6 em, others less)."""
+    """About how wide `text` is, in pixels, in the sans-serif faces that the picture asks for."""
     wide = sum(0.9 if char in "mwMW@%…" else 0.32 if char in "iljtfr.,:;'|! ()" else 0.58 for char in text)
     return size * wide
 

@@ -25,7 +25,7 @@ _HANGS_ON_OTHERS = frozenset({TaskState.WAITING, TaskState.BLOCKED})
 class Cause:
     """One thing that stands before a task."""
 
-    kind: str  # release, upstream, root, room, hold, retry, attempt, nobody
+    kind: str  # release, upstream, root, room, hold, retry, nobody
     text: str
     task_id: str | None = None
     at_us: int | None = None  # when it is over by itself, if that is known
@@ -93,9 +93,6 @@ def explain(night: Night, task: TaskRow, attempts: Sequence[AttemptRow], now_us:
     if task.state is TaskState.BACKING_OFF:
         when = f"its next attempt may begin {iso(task.not_before_us)}"
         causes.append(Cause("retry", f"{when}: {task.reason}", at_us=task.not_before_us))
-    if task.state is TaskState.FAILED and attempts:
-        last = attempts[-1]
-        causes.append(Cause("attempt", f"attempt {last.attempt}, its last, ended: {last.message}"))
     shown = tuple(causes[:MOST_CAUSES])
     if len(causes) > MOST_CAUSES:
         shown += (Cause("upstream", f"and {len(causes) - MOST_CAUSES} more"),)
@@ -209,8 +206,15 @@ def cures(night: Night, task: TaskRow, flags: str = "") -> tuple[str, ...]:
     needs_hand = task.state in {TaskState.FAILED, TaskState.BLOCKED, TaskState.CANCELLED}
     is_over = night.run.state is not RunState.RUNNING
     if (needs_hand and is_over) or (task.state not in DONE and night.is_abandoned):
-        return (rerun_command(night.run.plan.pipeline, night.run.plan.session, flags),)
+        return (rerun_command(asked_as(night.run.plan.pipeline), night.run.plan.session, flags),)
     return ()
+
+
+def asked_as(pipeline: str) -> str:
+    """How a pipeline is named on the command line; where a user's file lies is not in the ledger."""
+    from prometheus.orchestrator.loading import shipped_names
+
+    return pipeline if pipeline in shipped_names() else "FILE.py:VARIABLE"
 
 
 def rerun_command(pipeline: str, session: date, flags: str = "") -> str:

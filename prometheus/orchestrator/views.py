@@ -47,7 +47,8 @@ class Night:
         return Counter(task.state for task in self.tasks)
 
     def late(self) -> list[SloRow]:
-        return [slo for slo in self.slos if slo.state is SloState.MISSED]
+        """Promises that are broken, or will be unless somebody acts."""
+        return [slo for slo in self.slos if slo.state in (SloState.MISSED, SloState.WILL_MISS)]
 
 
 def nights(settings: Settings, limit: int = NIGHTS) -> list[Night]:
