@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from typing import Any, assert_never
 
 from prometheus.core.demand import Capacity
@@ -39,6 +40,8 @@ from prometheus.scheduler.states import ENDED, AttemptState, RunState, SloState,
 
 OPENED = "opened"  # the reason of every row of a run that has just been opened
 
+_task_values = attrgetter(*(column.name for column in fields(TaskRow)))
+_attempt_values = attrgetter(*(column.name for column in fields(AttemptRow)))
 _CLOSED = frozenset({AttemptState.SUCCEEDED, AttemptState.FAILED})
 
 
@@ -129,7 +132,7 @@ class _Turn:
                 self._failed(event)
             case AttemptCheckpointed():
                 if self._open_attempt(event.task_id, event.attempt) is not None:
-                    self._keep(replace(self._task(event.task_id), checkpoint=event.state))
+                    self._edit(self._task(event.task_id), checkpoint=event.state)
             case RunOpened():
                 if self._run(event.run.run_id) is None:
                     self._open(event.run)
@@ -149,7 +152,7 @@ class _Turn:
             case StopAttempt():
                 self._stop(decision)
             case RefuseStart():
-                self._keep(replace(self._task(decision.task_id), refusal=decision.reason))
+                self._edit(self._task(decision.task_id), refusal=decision.reason)
             case CloseRun():
                 run = self._run(decision.run_id)
                 assert run is not None, f"the run {decision.run_id} was closed but never opened"
@@ -171,7 +174,9 @@ class _Turn:
             plan.run_id, plan, RunState.RUNNING, self.now_us, None, OPENED
         )
         for task in plan.tasks:
-            self._keep(TaskRow(task.task_id, plan.run_id, task.job, task.tier, TaskState.WAITING, OPENED))
+            self.changed.tasks[task.task_id] = TaskRow(
+                task.task_id, plan.run_id, task.job, task.tier, TaskState.WAITING, OPENED
+            )
         for slo in plan.slos:
             self.changed.slos[slo.slo_id] = SloRow(
                 slo.slo_id, plan.run_id, slo.name, slo.deadline_us, SloState.ON_TRACK, None, OPENED
@@ -180,21 +185,24 @@ class _Turn:
     def _set_task(self, said: SetTask) -> None:
         task = self._task(said.task_id)
         is_taken_up_again = task.state in ENDED and said.state not in ENDED
-        becomes_ready = said.state is TaskState.READY and task.state is not TaskState.READY
-        self._keep(
-            replace(
-                task,
-                state=said.state,
-                reason=said.reason,
-                counted_from=task.attempts if is_taken_up_again else task.counted_from,
-                not_before_us=said.not_before_us,
-                ready_us=said.at_us if becomes_ready else task.ready_us,
-                ended_us=_ended_us(task, said),
-                refusal=None,
-            )
+        if is_taken_up_again:
+            self._take_up_again(task, said)
+        if said.state is TaskState.READY and task.state is not TaskState.READY:
+            self._edit(task, ready_us=said.at_us)
+        self._edit(
+            task,
+            ended_us=_ended_us(task, said),
+            state=said.state,
+            reason=said.reason,
+            not_before_us=said.not_before_us,
+            refusal=None,
         )
+
+    def _take_up_again(self, task: TaskRow, said: SetTask) -> None:
+        """The attempts so far no longer count against the retries, and the run is open again."""
+        self._edit(task, counted_from=task.attempts)
         run = self._run(task.run_id)
-        if is_taken_up_again and run is not None and run.state is not RunState.RUNNING:
+        if run is not None and run.state is not RunState.RUNNING:
             self.changed.runs[run.run_id] = replace(
                 run, state=RunState.RUNNING, ended_us=None, reason=said.reason
             )
@@ -202,89 +210,89 @@ class _Turn:
     def _start(self, order: StartAttempt) -> None:
         task = self._task(order.task_id)
         assert order.attempt > task.attempts, f"{order.task_id} #{order.attempt} after #{task.attempts}"
-        self._keep(
-            replace(
-                task,
-                state=TaskState.STARTING,
-                reason=order.reason,
-                attempts=order.attempt,
-                not_before_us=None,
-                ended_us=None,
-                mode=order.mode,
-                refusal=None,
-            )
+        self._edit(
+            task,
+            state=TaskState.STARTING,
+            reason=order.reason,
+            attempts=order.attempt,
+            not_before_us=None,
+            ended_us=None,
+            mode=order.mode,
+            refusal=None,
         )
-        self._keep_attempt(
-            AttemptRow(
-                order.task_id,
-                order.attempt,
-                AttemptState.STARTING,
-                order.bin_id,
-                order.devices,
-                order.mode,
-                order.at_us,
-            )
+        self.changed.attempts[order.task_id, order.attempt] = AttemptRow(
+            order.task_id,
+            order.attempt,
+            AttemptState.STARTING,
+            order.bin_id,
+            order.devices,
+            order.mode,
+            order.at_us,
         )
 
     def _stop(self, order: StopAttempt) -> None:
         attempt = self._open_attempt(order.task_id, order.attempt)
-        if attempt is None:
-            return
-        self._keep_attempt(replace(attempt, state=AttemptState.STOPPING, stop_cause=order.cause))
-        self._keep(replace(self._task(order.task_id), state=TaskState.STOPPING, reason=order.reason))
+        if attempt is not None:
+            self._edit_attempt(attempt, state=AttemptState.STOPPING, stop_cause=order.cause)
+            self._edit(self._task(order.task_id), state=TaskState.STOPPING, reason=order.reason)
 
     def _started(self, fact: AttemptStarted) -> None:
         attempt = self._open_attempt(fact.task_id, fact.attempt)
         if attempt is None or attempt.started_us is not None:
             return
-        state = AttemptState.RUNNING if attempt.state is AttemptState.STARTING else attempt.state
-        self._keep_attempt(replace(attempt, state=state, started_us=self.now_us))
         task = self._task(fact.task_id)
-        self._keep(
-            replace(
-                task,
-                state=TaskState.RUNNING if task.state is TaskState.STARTING else task.state,
-                started_us=self.now_us if task.started_us is None else task.started_us,
-            )
-        )
+        state = AttemptState.RUNNING if attempt.state is AttemptState.STARTING else attempt.state
+        self._edit_attempt(attempt, state=state, started_us=self.now_us)
+        if task.state is TaskState.STARTING:
+            self._edit(task, state=TaskState.RUNNING)
+        if task.started_us is None:
+            self._edit(task, started_us=self.now_us)
 
     def _succeeded(self, fact: AttemptSucceeded) -> None:
         attempt = self._open_attempt(fact.task_id, fact.attempt)
         if attempt is None:
             return
-        self._keep_attempt(
-            replace(
-                attempt,
-                state=AttemptState.SUCCEEDED,
-                ended_us=self.now_us,
-                cpu_us=fact.cpu_us,
-                peak_mib=fact.peak_mib,
-            )
+        self._edit_attempt(
+            attempt,
+            state=AttemptState.SUCCEEDED,
+            ended_us=self.now_us,
+            cpu_us=fact.cpu_us,
+            peak_mib=fact.peak_mib,
         )
-        self._keep(replace(self._task(fact.task_id), output=fact.output))
+        self._edit(self._task(fact.task_id), output=fact.output)
 
     def _failed(self, fact: AttemptFailed) -> None:
         attempt = self._open_attempt(fact.task_id, fact.attempt)
         if attempt is None:
             return
-        self._keep_attempt(
-            replace(
-                attempt,
-                state=AttemptState.FAILED,
-                ended_us=self.now_us,
-                failure=fact.failure,
-                message=fact.message,
-                tail=fact.tail,
-                cpu_us=fact.cpu_us,
-                peak_mib=fact.peak_mib,
-            )
+        self._edit_attempt(
+            attempt,
+            state=AttemptState.FAILED,
+            ended_us=self.now_us,
+            failure=fact.failure,
+            message=fact.message,
+            tail=fact.tail,
+            cpu_us=fact.cpu_us,
+            peak_mib=fact.peak_mib,
         )
 
-    def _keep(self, task: TaskRow) -> None:
-        self.changed.tasks[task.task_id] = task
+    # A turn edits a row several times, and each `replace` of a frozen row costs as much as writing it to SQLite. So
+    # the fold copies a row once and writes to its own copy, which nobody else sees until the fold is done.
 
-    def _keep_attempt(self, attempt: AttemptRow) -> None:
-        self.changed.attempts[attempt.task_id, attempt.attempt] = attempt
+    def _edit(self, task: TaskRow, **changes: object) -> None:
+        own = self.changed.tasks.get(task.task_id)
+        if own is None:
+            own = self.changed.tasks[task.task_id] = TaskRow(*_task_values(task))
+        for name, value in changes.items():
+            object.__setattr__(own, name, value)
+
+    def _edit_attempt(self, attempt: AttemptRow, **changes: object) -> None:
+        key = (attempt.task_id, attempt.attempt)
+        own = self.changed.attempts.get(key)
+        if own is None:
+            own = self.changed.attempts[key] = AttemptRow(*_attempt_values(attempt))
+        for name, value in changes.items():
+            object.__setattr__(own, name, value)
 
     def _task(self, task_id: str) -> TaskRow:
         task = self.changed.tasks.get(task_id) or self.before.tasks.get(task_id)
