@@ -34,6 +34,22 @@ class Wide:
         return self.values[column]
 
 
+def aligned(wide: Wide, axes: Wide) -> Wide:
+    """`wide` on the days and instruments of `axes`; NaN where it has no such row, and what `axes` lacks is left out."""
+    rows = {day: place for place, day in enumerate(wide.days)}
+    places = {name: place for place, name in enumerate(wide.instruments)}
+    at = np.ix_([rows.get(day, -1) for day in axes.days], [places.get(name, -1) for name in axes.instruments])
+    return Wide(
+        axes.days,
+        axes.instruments,
+        {
+            # One more row and column of NaN stand for what is not there, at position -1.
+            name: np.pad(matrix, ((0, 1), (0, 1)), constant_values=np.nan)[at]
+            for name, matrix in wide.values.items()
+        },
+    )
+
+
 def widen(frame: pl.DataFrame, columns: Sequence[str]) -> Wide:
     """`columns` of a long frame (one row for a date and instrument) as matrices; nulls become NaN.
 
@@ -45,7 +61,9 @@ def widen(frame: pl.DataFrame, columns: Sequence[str]) -> Wide:
     places = instruments.search_sorted(frame[KEY]).to_numpy()
     shape = (len(days), len(instruments))
     flat = rows.astype(np.int64) * shape[1] + places
-    assert len(np.unique(flat)) == len(flat), "two rows for one date and instrument"
+    seen = np.zeros(shape[0] * shape[1], dtype=np.bool_)
+    seen[flat] = True
+    assert np.count_nonzero(seen) == len(flat), "two rows for one date and instrument"
     values = {}
     for name in columns:
         matrix = np.full(shape[0] * shape[1], np.nan)

@@ -79,7 +79,8 @@ def store(home: Path) -> HistoricalDb:
 
 
 def load_prices(home: Path, frame: pl.DataFrame) -> None:
-    store(home).write_days("prices_daily", frame, WriteId("load", "validate", "prices", 1, "0" * 64))
+    write = WriteId("load", "validate", "prices", 1, "0" * 64)
+    store(home).write_days("prices_daily", frame, write, market="US_EQ")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from prometheus.core.errors import DataError
 from prometheus.features import jobs
-from prometheus.stores.historical import HistoricalDb, WriteId
+from prometheus.stores.historical import HistoricalDb, HistoricalView, WriteId
 
 TABLES = ("returns_daily", "volatility_daily", "correlation_panels", "factor_models")
 ORDER = (jobs.returns, jobs.volatility, jobs.correlations)
@@ -25,17 +25,23 @@ def db(home: Path) -> HistoricalDb:
     return HistoricalDb(home / ".prometheus" / "historical")
 
 
+def known(home: Path, day: date) -> HistoricalView:
+    return db(home).as_of(day, market="US_EQ")
+
+
 def night(task_for: TaskFor, session: date, attempt: int = 1) -> list[dict[str, Any]]:
     return [job(task_for(session, job.__name__, attempt)) for job in ORDER]
 
 
 def contents(home: Path, last: date, tables: tuple[str, ...] = TABLES) -> dict[str, pl.DataFrame]:
-    view = db(home).as_of(last)
+    view = known(home, last)
     return {table: view.read(table) for table in tables}
 
 
 def load(home: Path, frame: pl.DataFrame, run: str = "load") -> None:
-    db(home).write_days("prices_daily", frame, WriteId(run, "validate", "prices", 1, "0" * 64))
+    db(home).write_days(
+        "prices_daily", frame, WriteId(run, "validate", "prices", 1, "0" * 64), market="US_EQ"
+    )
 
 
 def test_a_night_after_the_bulk_load_gives_the_same_bits_as_one_bulk_load(
@@ -54,7 +60,7 @@ def test_a_night_after_the_bulk_load_gives_the_same_bits_as_one_bulk_load(
     ):  # the last night fills two sessions that had none
         night(task_for, session)
     nightly = contents(home, days[-1], TABLES[:3])
-    nightly_model = db(home).as_of(days[-1]).read("factor_models", since=days[-1])
+    nightly_model = known(home, days[-1]).read("factor_models", since=days[-1])
 
     elsewhere = tmp_path_factory.mktemp("bulk")
     monkeypatch.setenv("PROMETHEUS_HOME", str(elsewhere / ".prometheus"))
@@ -63,7 +69,7 @@ def test_a_night_after_the_bulk_load_gives_the_same_bits_as_one_bulk_load(
     bulk = contents(elsewhere, days[-1], TABLES[:3])
     for table, frame in bulk.items():
         assert_frame_equal(frame, nightly[table], check_exact=True)
-    assert_frame_equal(db(elsewhere).as_of(days[-1]).read("factor_models"), nightly_model, check_exact=True)
+    assert_frame_equal(known(elsewhere, days[-1]).read("factor_models"), nightly_model, check_exact=True)
 
 
 def test_prices_after_the_session_change_nothing(
@@ -95,7 +101,7 @@ def test_a_second_night_computes_one_session_and_a_repeated_attempt_writes_nothi
     assert {out["write"] for out in night(task_for, days[-1])} == {"skipped"}
     again = night(task_for, days[-1], attempt=2)
     assert [out["sessions"] for out in again] == [1] * 3
-    after = db(home).as_of(days[-1]).read("returns_daily")
+    after = known(home, days[-1]).read("returns_daily")
     assert after.group_by("date", "instrument_id").len()["len"].max() == 1
     assert set(before) == set(db(home).versions())
 
@@ -108,7 +114,7 @@ def test_a_re_run_after_a_correction_replaces_the_session(
     doubled = prices.filter(pl.col("date") == session).with_columns(pl.col("ret_1d") * 2)
     load(home, doubled, run="correction")
     night(task_for, session, attempt=2)
-    kept = db(home).as_of(session).read("returns_daily", since=session)
+    kept = known(home, session).read("returns_daily", since=session)
     assert kept["ret_1d"].to_list() == doubled.sort("instrument_id")["ret_1d"].to_list()
 
 

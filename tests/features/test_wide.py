@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prometheus.stores.wide import lengthen, widen
+from prometheus.stores.wide import Wide, aligned, lengthen, widen
 
 DAY = date(2010, 1, 4)
 
@@ -44,3 +44,11 @@ def test_a_pair_that_occurs_twice_is_refused() -> None:
     frame = pl.DataFrame({"date": [DAY, DAY], "instrument_id": ["A", "A"], "x": [1.0, 2.0]})
     with pytest.raises(AssertionError, match="two rows"):
         widen(frame, ["x"])
+
+
+def test_a_matrix_on_other_axes_keeps_what_they_share() -> None:
+    wide = Wide((DAY, date(2010, 1, 5)), ("A", "C"), {"x": np.array([[1.0, 2.0], [3.0, 4.0]])})
+    axes = Wide((date(2010, 1, 5), date(2010, 1, 6)), ("A", "B", "C"), {})
+    found = aligned(wide, axes)
+    assert (found.days, found.instruments) == (axes.days, axes.instruments)
+    np.testing.assert_array_equal(found["x"], [[3.0, np.nan, 4.0], [np.nan, np.nan, np.nan]])

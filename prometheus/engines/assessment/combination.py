@@ -79,7 +79,7 @@ def information_coefficient(
     """How well this score ranked the months that have ended, newest first, up to `months` of them."""
     found = []
     last = len(evidence.returns) - 1
-    for row in range(last - MONTH, max(last - MONTH * (months + 1), YEAR - 1) - 1, -MONTH):
+    for row in range(last - MONTH, max(last - MONTH * months, YEAR - 1) - 1, -MONTH):
         score = combine(standardised(raw(evidence, row), winsorise), weights, minimum_families)
         correlation = rank_correlation(score.total, forward_return(evidence, row))
         if correlation is not None:

@@ -33,7 +33,7 @@ from prometheus.engines.outcome import (
 from prometheus.engines.regime.config import LABELS
 from prometheus.stores.historical import HistoricalView
 from prometheus.stores.runtime import Row, RuntimeDb
-from prometheus.stores.wide import FloatArray, widen
+from prometheus.stores.wide import FloatArray, aligned, widen
 
 ENGINE = "assessment"
 RETURNS, VOLATILITY, PRICES = "returns_daily", "volatility_daily", "prices_daily"
@@ -119,18 +119,19 @@ def _read(
             allowed=f"at least {YEAR}, up to {as_of_date}",
             hint="choose a session at least a year after the first price",
         )
-    since = days[max(len(days) - YEAR - MONTH * (config.evidence_months + 1), 0)]
+    since = days[max(len(days) - YEAR - MONTH * config.evidence_months, 0)]
     wanted = {RETURNS: "ret_1d", VOLATILITY: "vol_63d", PRICES: "dollar_volume"}
     frames = {
         table: view.read(table, since=since, columns=["date", "instrument_id", column])
         for table, column in wanted.items()
     }
-    keys = ["date", "instrument_id"]
-    joined = frames[RETURNS].join(frames[VOLATILITY], on=keys, how="left")
-    joined = joined.join(frames[PRICES], on=keys, how="left")
-    wide = widen(joined, list(wanted.values()))
-    evidence = Evidence(wide["ret_1d"], wide["vol_63d"], wide["dollar_volume"])
-    return frames, evidence, wide.instruments
+    returns, volatility, dollars = (widen(frames[table], [column]) for table, column in wanted.items())
+    evidence = Evidence(
+        returns["ret_1d"],
+        aligned(volatility, returns)["vol_63d"],
+        aligned(dollars, returns)["dollar_volume"],
+    )
+    return frames, evidence, returns.instruments
 
 
 def _rows(

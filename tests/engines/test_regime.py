@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import itertools
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prometheus.core.errors import DataError
+from prometheus.engines.outcome import ShortHistoryError
+from prometheus.engines.regime.config import LABELS, RegimeConfig
+from prometheus.engines.regime.engine import judge
+from prometheus.engines.regime.hmm import HmmlearnModel
+from prometheus.engines.regime.model import GaussianStates, filtered
+from prometheus.features import correlations, volatility
+
+CONFIG = RegimeConfig()
+MODEL = HmmlearnModel(len(LABELS), CONFIG.seeds, CONFIG.stickiness, CONFIG.iterations, CONFIG.tolerance)
+
+
+def chain(seed: int, states: int = 3, features: int = 2) -> GaussianStates:
+    rng = np.random.default_rng(seed)
+    return GaussianStates(
+        start=rng.dirichlet(np.ones(states)),
+        transition=rng.dirichlet(np.ones(states), size=states),
+        means=rng.normal(size=(states, features)),
+        variances=rng.uniform(0.2, 2.0, size=(states, features)),
+        log_likelihood=0.0,
+        seed=seed,
+    )
+
+
+def density(states: GaussianStates, state: int, observation: np.ndarray[Any, Any]) -> float:
+    variance = states.variances[state]
+    exponent = -0.5 * ((observation - states.means[state]) ** 2 / variance).sum()
+    return float(np.exp(exponent) / np.sqrt((2 * np.pi * variance).prod()))
+
+
+@given(st.integers(0, 10_000), st.integers(1, 5))
+def test_filtered_is_what_summing_over_every_path_gives(seed: int, sessions: int) -> None:
+    states = chain(seed)
+    observed = np.random.default_rng(seed + 1).normal(size=(sessions, 2))
+    found = filtered(states, observed)
+    for last in range(sessions):
+        weight = np.zeros(3)
+        for path in itertools.product(range(3), repeat=last + 1):
+            chance = states.start[path[0]] * density(states, path[0], observed[0])
+            for step in range(1, last + 1):
+                chance *= states.transition[path[step - 1], path[step]]
+                chance *= density(states, path[step], observed[step])
+            weight[path[-1]] += chance
+        np.testing.assert_allclose(found[last], weight / weight.sum(), rtol=1e-9)
+
+
+def test_a_two_state_chain_worked_out_by_hand() -> None:
+    states = GaussianStates(
+        np.array([0.5, 0.5]),
+        np.array([[0.9, 0.1], [0.2, 0.8]]),
+        np.array([[0.0], [2.0]]),
+        np.array([[1.0], [1.0]]),
+        0.0,
+        0,
+    )
+    likelihood_ratio = np.exp(-0.5 * (2.0 - 0.0) ** 2)  # of state 0 to state 1, on seeing 2.0
+    first = np.array([0.5, 0.5 * likelihood_ratio])  # on seeing 0.0
+    first /= first.sum()
+    ahead = first @ states.transition
+    second = ahead * np.array([likelihood_ratio, 1.0])
+    np.testing.assert_allclose(
+        filtered(states, np.array([[0.0], [2.0]])), [first, second / second.sum()], rtol=1e-12
+    )
+
+
+def test_later_observations_do_not_change_what_was_filtered() -> None:
+    states = chain(7)
+    observed = np.random.default_rng(8).normal(size=(200, 2))
+    np.testing.assert_array_equal(filtered(states, observed[:120]), filtered(states, observed)[:120])
+
+
+def test_the_filter_survives_states_that_cannot_be_entered_and_wild_observations() -> None:
+    states = chain(9)
+    sure = GaussianStates(np.array([1.0, 0, 0]), np.eye(3), states.means, states.variances, 0.0, 0)
+    found = filtered(sure, np.array([[0.0, 0.0], [60.0, -60.0]]))
+    np.testing.assert_array_equal(found, [[1, 0, 0], [1, 0, 0]])
+
+
+def two_weathers(seed: int, sessions: int = 600) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    rng = np.random.default_rng(seed)
+    transition = np.array([[0.98, 0.02, 0.0], [0.015, 0.97, 0.015], [0.0, 0.04, 0.96]])
+    state, states = 0, []
+    for _ in range(sessions):
+        states.append(state)
+        state = int(rng.choice(3, p=transition[state]))
+    means = np.array([[-1.0, -0.5], [0.0, 0.2], [1.5, 1.0]])
+    truth = np.array(states)
+    return means[truth] + rng.normal(0, 0.3, (sessions, 2)), truth
+
+
+def test_the_model_finds_the_states_that_made_the_data() -> None:
+    observed, truth = two_weathers(1)
+    spread = (observed - observed.mean(axis=0)) / observed.std(axis=0)
+    states = MODEL.fit(spread).ordered()
+    assert (np.diff(states.means[:, 0]) > 0).all()
+    np.testing.assert_allclose(states.transition.sum(axis=1), 1.0)
+    agreed = (filtered(states, spread).argmax(axis=1) == truth).mean()
+    assert agreed > 0.95
+
+
+def test_the_same_observations_give_the_same_bits() -> None:
+    observed, _ = two_weathers(2, 400)
+    first, second = judge(observed, MODEL), judge(observed.copy(), MODEL)
+    np.testing.assert_array_equal(first.probabilities, second.probabilities)
+    np.testing.assert_array_equal(first.states.transition, second.states.transition)
+
+
+def test_observations_that_never_vary_are_refused() -> None:
+    with pytest.raises(DataError, match="cannot be fitted"):
+        HmmlearnModel(3, (0,), 50.0, 10, 1e-2).fit(np.full((300, 2), np.nan))
+
+
+def test_the_crises_of_2008_and_2011_are_stressed_without_having_seen_later_data(real_returns: Any) -> None:
+    daily, days = real_returns["ret_1d"], list(real_returns.days)
+    market = correlations.market_returns(daily)
+    vol = volatility.ewma(market[:, None])[:, 0]
+    first = 252
+
+    def judged(day: date) -> str:
+        last = days.index(day)
+        rows = range(21, last + 1)
+        mean = np.array(
+            [correlations.mean_correlation(correlations._standardised(daily, row, 21)) for row in rows]
+        )
+        observed = np.column_stack([np.log(vol[21 : last + 1]), np.arctanh(mean)])
+        assert len(observed) >= first
+        return judge(observed, MODEL).label
+
+    crisis = [day for day in days if date(2008, 9, 1) <= day <= date(2009, 3, 31)]
+    august = [day for day in days if date(2011, 8, 8) <= day <= date(2011, 8, 31)]
+    assert {judged(day) for day in crisis[::18]} == {"stressed"}
+    assert {judged(day) for day in august[::8]} == {"stressed"}
+    assert judged(date(2010, 12, 21)) == "calm"
+
+
+def test_a_session_before_the_model_can_be_fitted_is_refused_with_the_reason(
+    new_home: Any, prices: Any, days: list[date]
+) -> None:
+    home = new_home("young", prices)
+    session = days[200]
+    for name in ("returns", "volatility", "correlations"):
+        home.job(name, session)
+    with pytest.raises(ShortHistoryError, match=r"181 sessions with all features.*at least 252"):
+        home.job("regime", session)
+
+
+def test_the_regime_row_holds_probabilities_and_a_transition_matrix(one_night: Any) -> None:
+    home, session, outputs = one_night
+    row = home.runtime.regime(session, "US_EQ")
+    assert row["label"] == "stressed"  # the night lies in the storm
+    assert outputs["regime"]["label"] == row["label"]
+    assert list(row["probabilities"]) == sorted(LABELS)
+    assert sum(row["probabilities"].values()) == pytest.approx(1.0, abs=1e-5)
+    assert [sum(line) for line in row["transition"]] == pytest.approx([1.0] * 3, abs=1e-5)
+    assert set(row["features"]) == {"market_vol_ewma", "mean_correlation_21d"}
+    assert session + timedelta(days=1) > row["as_of_date"]
