@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, is_dataclass
 from typing import get_args
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prometheus.core.errors import StoreError
+from prometheus.ledger import statements
 from prometheus.ledger.encoding import (
     decision_of,
     decision_to_json,
@@ -22,6 +24,7 @@ from prometheus.ledger.encoding import (
 )
 from prometheus.scheduler.decisions import Decision
 from prometheus.scheduler.events import AttemptFailed, AttemptSucceeded, Event, Failure, TimePassed
+from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, TaskRow
 from tests.ledger import records
 
 EVENTS, DECISIONS = records.events_of(records.texts), records.decisions_of(records.texts)
@@ -112,3 +115,47 @@ def test_a_number_that_json_does_not_know_is_refused() -> None:
 
 def test_records_stay_small() -> None:
     assert len(encode_turn([TimePassed(1)], [])[0]) < 70
+
+
+def names_in(value: object) -> object:
+    """The field names of a record, and of the values within it, as its JSON has to have them."""
+    if is_dataclass(value):
+        return {column.name: names_in(getattr(value, column.name)) for column in fields(value)}
+    if isinstance(value, tuple) and value and is_dataclass(value[0]):
+        return [names_in(each) for each in value]
+    return None
+
+
+def names_in_json(written: object) -> object:
+    if isinstance(written, dict):
+        return {name: names_in_json(each) for name, each in written.items() if name not in ("v", "k")}
+    if isinstance(written, list) and written and isinstance(written[0], dict):
+        return [names_in_json(each) for each in written]
+    return None
+
+
+def test_no_field_is_forgotten() -> None:
+    """A field with a default would read back as its default, and nobody would notice."""
+    said = records.a_short_night()
+    events = [event for turn in said for event in turn.events]
+    decisions = [decision for turn in said for decision in turn.decisions]
+    assert {type(each) for each in events} == set(get_args(Event))
+    assert {type(each) for each in decisions} == set(get_args(Decision))
+    written = json.loads(encode_turn(events, decisions)[0])
+    for record, value in zip([*events, *decisions], [*written["events"], *written["decisions"]], strict=True):
+        assert names_in_json(value) == names_in(record)
+    assert names_in_json(json.loads(encode_plan(records.plan_of()))) == names_in(records.plan_of())
+    assert names_in_json(json.loads(encode_capacity(records.LAPTOP))) == names_in(records.LAPTOP)
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        (statements.RUN_COLUMNS, RunRow),
+        (statements.TASK_COLUMNS, TaskRow),
+        (statements.ATTEMPT_COLUMNS, AttemptRow),
+        (statements.SLO_COLUMNS, SloRow),
+    ],
+)
+def test_every_field_of_a_row_has_its_column(columns: tuple[str, ...], row: type) -> None:
+    assert set(columns) == {column.name for column in fields(row)}
