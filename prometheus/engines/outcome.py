@@ -5,7 +5,7 @@ An engine only reads. `record` writes its outcome in one transaction, so a decis
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from prometheus.core.errors import DataError, UserError
-from prometheus.core.ids import Json
+from prometheus.core.ids import Json, canonical_json
 from prometheus.stores.decisions import Decision
 from prometheus.stores.desk import Desk
 from prometheus.stores.runtime import Row, RuntimeDb
@@ -73,7 +73,9 @@ def record(desk: Desk, outcome: Outcome, *, run_id: str, task: str) -> dict[str,
             rows = [{**row, "config_id": config_id, "run_id": run_id} for row in part.rows]
             runtime.replace(connection, part.table, part.key, rows)
             key = {name: str(value) for name, value in part.key.items()}
-            outputs.append({"table": part.table, "key": key, "rows": len(rows)})
+            outputs.append(
+                {"table": part.table, "key": key, "rows": len(rows), "digest": rows_digest(rows, part.key)}
+            )
         decision = Decision(
             engine=outcome.engine,
             context_id=context_id_of(outcome.market_id, outcome.as_of_date),
@@ -139,6 +141,20 @@ def digest(rows: Sequence[Sequence[object]]) -> str:
             state.update(text.encode() + b"\x1f")
         state.update(b"\x1e")
     return state.hexdigest()
+
+
+def rows_digest(rows: Sequence[Mapping[str, Any]], key: Iterable[str]) -> str:
+    """16 hex digits of rows of a runtime table, in any order, without the `key` they share and without who wrote them."""
+    left_out = {*key, "run_id"}
+    texts = sorted(
+        canonical_json({name: _plain(value) for name, value in row.items() if name not in left_out})
+        for row in rows
+    )
+    return digest([texts])
+
+
+def _plain(value: object) -> Json:
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def rounded(value: float) -> float:

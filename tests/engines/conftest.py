@@ -40,7 +40,7 @@ JOBS = (
 )
 
 # A market of 60 needs smaller seats and larger weights than one of 431.
-PARAMS: Mapping[str, Json] = {
+SMALL: Mapping[str, Json] = {
     "universe": {"config": {"core_size": 20, "satellite_size": 8}},
     "portfolio": {"config": {"max_weight": 0.08}},
 }
@@ -82,6 +82,7 @@ class Home:
     """A desk's stores in a folder of their own."""
 
     path: Path
+    params: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def historical(self) -> HistoricalDb:
@@ -99,7 +100,7 @@ class Home:
 
     def job(self, name: str, session: date, attempt: int = 1, **config: Any) -> dict[str, Json]:
         """One job of the night; `config` replaces its parameters."""
-        params = {"config": config} if config else PARAMS.get(name, {})
+        params = {"config": config} if config else self.params.get(name, {})
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PROMETHEUS_HOME", str(self.path))
             job = next(job for job in JOBS if job.__name__ == name)
@@ -144,7 +145,8 @@ def new_home(tmp_path: Path) -> Callable[[str, pl.DataFrame], Home]:
     """Makes a home whose historical_db holds the given prices and nothing else."""
 
     def make(name: str, frame: pl.DataFrame) -> Home:
-        home = Home(tmp_path / name)
+        small = frame["instrument_id"].n_unique() <= INSTRUMENTS
+        home = Home(tmp_path / name, SMALL if small else {})
         home.load("prices_daily", frame)
         return home
 
@@ -156,7 +158,7 @@ def one_night(
     prices: pl.DataFrame, days: list[date], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Home, date, dict[str, dict[str, Json]]]:
     """A home after its first night, which lies in the storm; tests read it and change nothing."""
-    home = Home(tmp_path_factory.mktemp("night"))
+    home = Home(tmp_path_factory.mktemp("night"), SMALL)
     home.load("prices_daily", prices)
     session = days[STORM.stop - 5]
     return home, session, home.night(session)
@@ -169,9 +171,28 @@ def user_settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def real_returns(user_settings: Settings) -> Wide:
+def real_panel(user_settings: Settings) -> ReferencePanel:
+    return ReferencePanel(fetch_reference(user_settings.cache, user_settings.data_mirror))
+
+
+@pytest.fixture(scope="session")
+def real_returns(real_panel: ReferencePanel) -> Wide:
     """The reference panel's daily returns 2007-2011 as a matrix."""
-    panel = ReferencePanel(fetch_reference(user_settings.cache, user_settings.data_mirror))
     last = date(2011, 8, 31)
-    rows = panel.read("prices", last, panel.sessions(last)).rename({"row_date": "date"})
+    rows = real_panel.read("prices", last, real_panel.sessions(last)).rename({"row_date": "date"})
     return widen(rows, ["ret_1d"])
+
+
+@pytest.fixture
+def new_real_home(
+    real_panel: ReferencePanel, new_home: Callable[[str, pl.DataFrame], Home]
+) -> Callable[[date], Home]:
+    """Makes a home with the panel's two and a half years up to a session (unvalidated: engines are tested here)."""
+
+    def make(session: date) -> Home:
+        days = real_panel.sessions(session)[-640:]
+        both = [real_panel.read(dataset, session, days) for dataset in ("prices", "volumes")]
+        joined = both[0].join(both[1], on=["row_date", "instrument_id"]).rename({"row_date": "date"})
+        return new_home("real", joined.with_columns(pl.lit(value=False).alias("synthetic")))
+
+    return make

@@ -154,12 +154,8 @@ def test_the_scores_of_a_night_are_whole(one_night: Any) -> None:
     rows = home.runtime.scores(session, "US_EQ")
     assert len(rows) == outputs["assessment"]["scored"] > 50
     used = outputs["assessment"]["information_coefficient"]["used"]
-    vol = {
-        name: value
-        for name, value in home.known(session)
-        .read("volatility_daily", since=session, columns=["instrument_id", "vol_63d"])
-        .iter_rows()
-    }
+    found = home.known(session).read("volatility_daily", since=session, columns=["instrument_id", "vol_63d"])
+    vol = dict(found.iter_rows())
     for row in rows:
         assert set(row["contributions"]) == set(FAMILIES)
         assert sum(row["contributions"].values()) == pytest.approx(row["score"], abs=1e-6)

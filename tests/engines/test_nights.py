@@ -100,7 +100,13 @@ FAULTS = {
     ),
     "rows are gone": (
         sa.delete(schema.instrument_scores).where(schema.instrument_scores.c.instrument_id == "T30"),
-        "assessment: it left 59 rows in instrument_scores, and 58 are there",
+        "assessment: it left 60 rows in instrument_scores, and 59 are there",
+    ),
+    "a row was edited": (
+        sa.update(schema.target_portfolios)
+        .where(schema.target_portfolios.c.weight > 0.05)
+        .values(weight=0.05),
+        "portfolio: its rows in target_portfolios were changed after it was decided",
     ),
     "two contexts": (
         sa.update(schema.engine_decisions)
@@ -195,3 +201,23 @@ def test_the_risk_report_of_a_night_adds_up(one_night: Any) -> None:
     assert report["synthetic"]
     assert "synthetic" in report["notes"][0]
     assert report["binding"] == outputs["portfolio"]["binding"]
+
+
+@pytest.mark.parametrize("session", [date(2008, 12, 1), date(2011, 8, 8)])
+def test_a_real_night_of_a_crisis_is_calm_in_what_it_holds(session: date, new_real_home: Any) -> None:
+    """Real prices: the regime is stressed, the limits hold, and what had to give way is named."""
+    home = new_real_home(session)
+    outputs = home.night(session)
+    assert outputs["regime"]["label"] == "stressed"
+    assert outputs["assessment"]["scored"] > 420
+    assert (outputs["universe"]["core"], outputs["universe"]["satellite"]) == (150, 50)
+    told = outputs["portfolio"]
+    weights = [row["weight"] for row in home.runtime.target_portfolio(session, "US_EQ")]
+    assert max(weights) <= 0.03
+    assert told["volatility"] <= 0.2001
+    declared = {"min_invested": 0.95, "max_volatility": 0.2}
+    declared |= {one["limit"]: one["used"] for one in told["relaxed"]}
+    assert declared["min_invested"] - 1e-4 <= sum(weights) <= 1.0001
+    if session.year == 2008:  # by then nobody can be fully invested within the risk limit
+        assert [one["limit"] for one in told["relaxed"]] == ["min_invested"]
+    assert outputs["decision_log"]["references"] > 10

@@ -10,7 +10,7 @@ from datetime import date
 
 from prometheus.core.errors import UserError
 from prometheus.core.ids import Json
-from prometheus.engines.outcome import context_id_of
+from prometheus.engines.outcome import context_id_of, rows_digest
 from prometheus.stores.decisions import Decision
 from prometheus.stores.historical import HistoricalView
 from prometheus.stores.runtime import Row, RuntimeDb
@@ -100,7 +100,9 @@ def _output_faults(row: Row, as_of_date: date, runtime: RuntimeDb) -> list[str]:
     outputs: Sequence[dict[str, Json]] = row["output_refs"]
     for ref in outputs:
         key = {name: value for name, value in ref["key"].items() if name != "as_of_date"}
-        kept = len(runtime.rows(ref["table"], as_of_date=as_of_date, **key))
-        if kept != ref["rows"]:
-            faults.append(f"it left {ref['rows']} rows in {ref['table']}, and {kept} are there")
+        kept = runtime.rows(ref["table"], as_of_date=as_of_date, **key)
+        if len(kept) != ref["rows"]:
+            faults.append(f"it left {ref['rows']} rows in {ref['table']}, and {len(kept)} are there")
+        elif rows_digest(kept, ref["key"]) != ref["digest"]:
+            faults.append(f"its rows in {ref['table']} were changed after it was decided")
     return faults if outputs else [*faults, "it left no rows"]
