@@ -20,6 +20,7 @@ MOST_NAMED = 8  # of the tasks that did not end well, where rows are too many
 _ROW = 19.0
 _LOAD_HEIGHT = 110.0
 _SMALL = 11.5
+_LEAST_ROOM = 240.0  # pixels; with less beside a bar, words that do not fit stand over it
 _WELL = frozenset({TaskState.SUCCEEDED, TaskState.DEGRADED, TaskState.SKIPPED})
 _ILL = (TaskState.FAILED, TaskState.BLOCKED, TaskState.CANCELLED, TaskState.BACKING_OFF, TaskState.HELD)
 
@@ -126,11 +127,13 @@ def _draw_rows(canvas: Canvas, lens: Lens, axis: Axis, top: float, margin: float
 
 
 def _beside(canvas: Canvas, bar: Bar, words: str, axis: Axis, right: float, y: float) -> None:
-    """The words of a row: right of its last bar, else left of its first, cut to the larger room."""
+    """The words of a row: right of its last bar, else left of its first, else over it; cut to the room there is."""
     kind = "mb" if bar.state in _ILL else "m"
     left = axis.x(bar.tries[0].start_us) if bar.tries else axis.left
-    after, before = axis.right - right - 12, left - axis.left - 12
-    if text_width(words, _SMALL) <= after or after >= before:
+    after, before, wide = axis.right - right - 12, left - axis.left - 12, text_width(words, _SMALL)
+    if wide > max(after, before) and max(after, before) < _LEAST_ROOM:
+        canvas.text(left + 7, y, shorten(words, _SMALL, axis.right - left - 14), f"{kind} halo")
+    elif wide <= after or after >= before:
         canvas.text(right + 7, y, shorten(words, _SMALL, after), kind)
     else:
         canvas.text(left - 7, y, shorten(words, _SMALL, before), kind, "end")
