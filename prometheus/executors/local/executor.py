@@ -290,14 +290,16 @@ class LocalExecutor:
             attempt.peak_mib = max(attempt.peak_mib or 0, int(peak_kib) // 1024)
         if cpu_us is not None:
             worker.cpu_us += int(cpu_us)
+        if attempt.stop is not None:  # told only when its process is gone, so that its place is really free
+            self._retire(worker)
+            return
         outcome, text = message["outcome"], str(message["text"])
         if outcome == "done":
             self._end(attempt, None, text, cpu_us)
         else:
             self._end(attempt, (_FAILURES[outcome], text), "", cpu_us)
         worker.served += 1
-        is_warm = message["reusable"] is True and worker.key is not None and attempt.stop is None
-        if is_warm:
+        if message["reusable"] and worker.key is not None:
             self._bound_idle()
         else:
             self._retire(worker)

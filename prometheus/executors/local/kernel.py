@@ -78,11 +78,18 @@ def _children_by_search(pid: int) -> list[int]:
 
 
 def kill(pid: int, signal_number: int, group: bool = False) -> None:
-    """Signal a process or its whole group; one that is gone is no error."""
-    try:
-        if group:
+    """Signal a process or its whole group; one that is gone is no error.
+
+    A process that was forked just now may not lead its group yet: then it is signalled alone, and has no children.
+    """
+    if group:
+        try:
             os.killpg(pid, signal_number)
+        except (ProcessLookupError, PermissionError):
+            pass
         else:
-            os.kill(pid, signal_number)
+            return
+    try:
+        os.kill(pid, signal_number)
     except (ProcessLookupError, PermissionError):
         return

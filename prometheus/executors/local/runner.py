@@ -48,8 +48,10 @@ def work(link: socket.socket) -> int:
     return _Worker(link).serve()
 
 
-class _Terminated(SystemExit):
+class Terminated(SystemExit):
     """SIGTERM arrived while a job ran: its `finally` blocks run, then the attempt ends."""
+
+    __module__ = "builtins"  # in tracebacks for people
 
 
 class _Worker:
@@ -98,7 +100,7 @@ class _Worker:
 
     def _on_term(self, _number: int, _frame: FrameType | None) -> None:
         if self._running:
-            raise _Terminated(_TERMINATED_CODE)
+            raise Terminated(_TERMINATED_CODE)
         os._exit(_TERMINATED_CODE)
 
     # One attempt of a function
@@ -133,7 +135,7 @@ class _Worker:
             if refusal.__cause__ is not None:
                 self._show(refusal.__cause__)
             return "refused", _short(str(refusal))
-        except _Terminated as error:
+        except Terminated as error:
             self._show(error)
             return "terminated", "ended by SIGTERM"
         except SystemExit as error:
@@ -177,12 +179,11 @@ class _Worker:
         """Write the traceback to the attempt's log, without the frames that are ours."""
         import traceback
 
-        frames = error.__traceback__
-        while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
-            frames = frames.tb_next
+        shown = traceback.TracebackException.from_exception(error)
+        shown.stack = traceback.StackSummary.from_list([f for f in shown.stack if not _is_ours(f.filename)])
         self._flush()
         try:
-            text = "".join(traceback.format_exception(type(error), error, frames))
+            text = "".join(shown.format())
             os.write(2, text.encode("utf-8", "backslashreplace"))
         except Exception:  # noqa: BLE001  # an exception whose text cannot be made, or a log that the job closed
             return
