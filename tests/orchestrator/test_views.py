@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from prometheus.core.demand import Bin, Capacity, Demand
+from prometheus.core.errors import UserError
+from prometheus.core.instants import MINUTE_US, SECOND_US
+from prometheus.core.settings import Settings, load_settings
+from prometheus.ledger.opening import open_ledger
+from prometheus.orchestrator import blocking
+from prometheus.orchestrator.blocking import Why
+from prometheus.orchestrator.views import decisions_of, leader_of, ledger_urls, night_of, nights
+from prometheus.scheduler.core import Scheduler
+from prometheus.scheduler.events import (
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    CapacityChanged,
+    Event,
+    Failure,
+    RunOpened,
+    TaskAsked,
+    TimePassed,
+    Verb,
+)
+from prometheus.scheduler.plan import RunPlan, TaskPlan
+from prometheus.scheduler.states import RunState, TaskState
+
+T0 = 1_466_800_200 * SECOND_US  # 2016-06-24 20:30 UTC
+DAY = date(2016, 6, 24)
+
+
+def plan(name: str = "mine", session: date = DAY, replayed: bool = True, **fields: object) -> RunPlan:
+    """fetch -> returns -> risk, and fetch2 beside it; one core each."""
+    run = f"{name}.{session}"
+
+    def task(job: str, *after: str, **more: object) -> TaskPlan:
+        values = {"release_us": T0, "backoff_us": MINUTE_US, "typical_us": 10 * SECOND_US} | fields | more
+        return TaskPlan(
+            f"{run}.{job}", run, job, 1, Demand(), tuple(f"{run}.{one}" for one in after), **values
+        )  # type: ignore[arg-type]  # fields of the dataclass by name
+
+    tasks = (task("fetch"), task("fetch2"), task("returns", "fetch"), task("risk", "returns"))
+    return RunPlan(run, name, "US_EQ", session, "pin", T0, tasks, replayed=replayed)
+
+
+def drive(url: str, made: RunPlan, *facts: Event, cores: int = 1, release: bool = True) -> None:
+    """A ledger in which this run was opened on a machine of `cores` and these facts came in, one turn each."""
+    ledger, scheduler = open_ledger(url), Scheduler()
+    epoch = ledger.acquire("a test", T0)
+    first: list[Event] = [
+        CapacityChanged(T0, Capacity((Bin("local", 1_000 * cores, 9_000),))),
+        RunOpened(T0, made),
+    ]
+    turns: list[Sequence[Event]] = [first, *([fact] for fact in facts)]
+    for number, events in enumerate(turns, ledger.revision() + 1):
+        decisions = scheduler.handle(events)
+        ledger.commit(epoch, number, scheduler.now_us, events, decisions)
+    if release:
+        ledger.release(epoch)
+    ledger.close()
+
+
+@pytest.fixture
+def settings(own_home: Path) -> Settings:
+    return load_settings()
+
+
+def replay(settings: Settings, made: RunPlan) -> str:
+    return f"sqlite:///{settings.home / 'replay' / f'{made.run_id}.db'}"
+
+
+def tid(job: str) -> str:
+    return f"mine.{DAY}.{job}"
+
+
+def why(settings: Settings, *words: str, now_us: int = T0) -> Why:
+    return blocking.why(settings, words, now_us)
+
+
+def texts(answer: Why) -> str:
+    return "\n".join(cause.text for cause in answer.causes)
+
+
+def test_with_no_ledger_there_are_no_nights_and_none_is_made(settings: Settings) -> None:
+    assert nights(settings) == []
+    assert not settings.home.exists()
+
+
+def test_a_ledger_that_was_named_but_is_not_there_is_an_error_that_names_it(own_home: Path) -> None:
+    named = load_settings(flags={("ledger", "url"): f"sqlite:///{own_home}/no.db"})
+    with pytest.raises(UserError, match=r"no\.db"):
+        nights(named)
+
+
+def test_nights_of_the_ledger_and_of_replays_come_together_newest_session_first(settings: Settings) -> None:
+    drive(settings.ledger_url, plan("live", date(2016, 6, 27), replayed=False))
+    for day in (23, 24):
+        made = plan("mine", date(2016, 6, day))
+        drive(replay(settings, made), made)
+    found = [night.run.run_id for night in nights(settings)]
+    assert found == ["live.2016-06-27", "mine.2016-06-24", "mine.2016-06-23"]
+    assert len(nights(settings, 2)) == 2
+
+
+def test_a_named_ledger_is_asked_alone(settings: Settings, own_home: Path) -> None:
+    drive(replay(settings, plan()), plan())
+    url = f"sqlite:///{own_home}/own.db"
+    drive(url, plan("other"))
+    named = load_settings(flags={("ledger", "url"): url})
+    assert ledger_urls(named) == [url]
+    assert [night.run.run_id for night in nights(named)] == [f"other.{DAY}"]
+
+
+def test_a_run_of_an_unknown_id_names_its_neighbours(settings: Settings) -> None:
+    drive(settings.ledger_url, plan())
+    with pytest.raises(UserError) as raised:
+        night_of(settings, "mine.2016-06-25")
+    assert "mine.2016-06-24" in str(raised.value.hint)
+
+
+def test_an_unfinished_run_whose_leader_is_gone_is_abandoned(settings: Settings) -> None:
+    drive(settings.ledger_url, plan())
+    path = settings.home / "ledger.db.lock"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    note = {"owner": "prometheus run", "host": socket.gethostname(), "since": "now"}
+    path.write_text(json.dumps(note | {"pid": gone.pid}))
+    assert nights(settings)[0].is_abandoned
+    path.write_text(json.dumps(note | {"pid": os.getpid()}))
+    assert leader_of(settings.ledger_url) == "prometheus run"
+    assert not nights(settings)[0].is_abandoned
+
+
+def test_a_server_s_leader_cannot_be_told(settings: Settings) -> None:
+    assert leader_of("postgresql+psycopg://desk@db/desk") == ""
+
+
+@pytest.mark.parametrize("words", [(tid("returns"),), (f"mine.{DAY}", "returns"), ("returns",)])
+def test_a_task_is_found_by_id_by_run_and_job_and_by_its_job_in_the_newest_run(
+    settings: Settings, words: tuple[str, ...]
+) -> None:
+    drive(settings.ledger_url, plan("mine", date(2016, 6, 23)))
+    drive(replay(settings, plan()), plan())
+    assert why(settings, *words).task.task_id == tid("returns")
+
+
+def test_a_misspelt_task_is_answered_with_the_nearest_ones(settings: Settings) -> None:
+    drive(settings.ledger_url, plan())
+    with pytest.raises(UserError) as raised:
+        why(settings, "retruns")
+    assert "returns" in str(raised.value.hint)
+
+
+def test_a_waiting_task_names_those_before_it_and_further_up_whatever_holds_them(settings: Settings) -> None:
+    drive(
+        settings.ledger_url,
+        plan(),
+        AttemptStarted(T0, tid("fetch"), 1),
+        TimePassed(T0 + SECOND_US),
+        release=False,
+    )
+    answer = why(settings, "risk")
+    kinds = {cause.kind: cause for cause in answer.causes}
+    assert answer.task.state is TaskState.WAITING
+    assert kinds["upstream"].task_id == tid("returns")
+    assert kinds["root"].task_id == tid("fetch")
+    assert "running" in kinds["root"].text
+
+
+def test_the_expected_start_adds_the_usual_durations_before_it(settings: Settings) -> None:
+    drive(settings.ledger_url, plan(), AttemptStarted(T0, tid("fetch"), 1))
+    (settings.home / "ledger.db.lock").write_text(
+        json.dumps({"owner": "me", "pid": os.getpid(), "host": socket.gethostname()})
+    )
+    answer = why(settings, "risk")
+    assert answer.eta_us == T0 + 20 * SECOND_US
+
+
+def test_a_ready_task_shows_the_scheduler_s_own_refusal(settings: Settings) -> None:
+    drive(settings.ledger_url, plan(), AttemptStarted(T0, tid("fetch"), 1))
+    answer = why(settings, "fetch2")
+    refusal = answer.task.refusal
+    assert answer.task.state is TaskState.READY
+    assert refusal is not None
+    assert refusal in texts(answer)
+
+
+def test_a_task_before_its_release_says_when_that_is(settings: Settings) -> None:
+    drive(settings.ledger_url, plan(release_us=T0 + MINUTE_US))
+    answer = why(settings, "fetch")
+    assert "2016-06-24T20:31:00Z" in texts(answer)
+
+
+def test_a_task_that_backs_off_says_when_it_may_begin_again_and_why(settings: Settings) -> None:
+    failed = AttemptFailed(T0 + SECOND_US, tid("fetch"), 1, Failure.ERROR, "OSError: vendor is late")
+    drive(settings.ledger_url, plan(retries=3), AttemptStarted(T0, tid("fetch"), 1), failed)
+    answer = why(settings, "fetch")
+    retry = next(cause for cause in answer.causes if cause.kind == "retry")
+    assert retry.at_us == answer.task.not_before_us
+    assert "vendor is late" in retry.text
+
+
+def test_a_held_task_says_who_holds_it(settings: Settings) -> None:
+    drive(settings.ledger_url, plan(), TaskAsked(T0, tid("risk"), Verb.HOLD, "vendor restates", "ana"))
+    answer = why(settings, "risk")
+    assert "vendor restates" in texts(answer)
+    assert answer.eta_us is None
+
+
+def test_a_blocked_task_names_the_failed_one_and_the_command_to_go_on(settings: Settings) -> None:
+    drive(
+        settings.ledger_url,
+        plan("us_eq_daily"),
+        AttemptStarted(T0, f"us_eq_daily.{DAY}.fetch", 1),
+        AttemptFailed(T0, f"us_eq_daily.{DAY}.fetch", 1, Failure.ERROR, "no file"),
+        AttemptStarted(T0, f"us_eq_daily.{DAY}.fetch2", 1),
+        AttemptSucceeded(T0 + SECOND_US, f"us_eq_daily.{DAY}.fetch2", 1),
+    )
+    assert nights(settings)[0].run.state is RunState.FAILED
+    answer = blocking.why(settings, ["risk"], T0, " --ledger x")
+    assert answer.task.state is TaskState.BLOCKED
+    assert "fetch is failed" in texts(answer)
+    assert answer.cures == ("prometheus run us_eq_daily --session 2016-06-24 --ledger x",)
+    assert answer.eta_us is None
+
+
+def test_a_finished_task_has_nothing_before_it(settings: Settings) -> None:
+    done = AttemptSucceeded(T0 + SECOND_US, tid("fetch"), 1)
+    drive(settings.ledger_url, plan(), AttemptStarted(T0, tid("fetch"), 1), done)
+    answer = why(settings, "fetch")
+    assert answer.causes == ()
+    assert answer.eta_us is None
+    assert [row.attempt for row in answer.attempts] == [1]
+
+
+def test_decisions_before_the_first_night_say_how_to_get_one(settings: Settings) -> None:
+    with pytest.raises(UserError) as raised:
+        decisions_of(settings, DAY)
+    assert "prometheus run us_eq_daily --session 2016-06-24" in str(raised.value.hint)
+    assert not settings.home.exists()
