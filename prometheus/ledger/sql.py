@@ -135,16 +135,12 @@ class SqlLedger:
                 cursor.executemany(statement, values)
 
     def revision(self) -> int:
-        with self._explained():
-            self.backend.check_place()
-            with self._reading() as connection:
-                return connection.scalar(sa.select(sa.func.max(tables.turns.c.revision))) or 0
+        with self._explained(), self._reading() as connection:
+            return connection.scalar(sa.select(sa.func.max(tables.turns.c.revision))) or 0
 
     def load(self) -> Snapshot:
-        with self._explained():
-            self.backend.check_place()
-            with self._reading() as connection:
-                return _load(connection)
+        with self._explained(), self._reading() as connection:
+            return _load(connection)
 
     def turns(self, after: int = 0, limit: int | None = None) -> Iterator[Turn]:
         turns = tables.turns
@@ -261,6 +257,7 @@ class SqlLedger:
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
+        self.backend.check_place()
         with self.backend.engine.connect().execution_options(**self.backend.read_options) as connection:
             yield connection
 

@@ -8,6 +8,8 @@ import pytest
 from prometheus.ledger.contract import Ledger
 from tests.ledger import shelves
 
+collect_ignore = [] if shelves.HAS_POSTGRES else ["test_ledger_postgres.py"]
+
 
 @pytest.fixture(scope="session")
 def postgres_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

@@ -107,6 +107,9 @@ def test_a_ledger_that_was_deleted_is_said_to_be_gone(ledger: Ledger, path: Path
         lambda: ledger.commit(1, 4, 2_000, BIG, ()),
         ledger.revision,
         ledger.load,
+        ledger.runs,
+        ledger.check,
+        lambda: list(ledger.turns()),
         lambda: ledger.acquire("tests", 2),
     ):
         with pytest.raises(LedgerUnavailableError, match="no longer there"):
