@@ -10,6 +10,7 @@ import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus.executors.contract import Began, Checkpointed, Fact, Failed, Launch, Succeeded
 from prometheus.executors.pending import PendingFacts
@@ -80,7 +81,9 @@ class VirtualExecutor:
         self._pending = PendingFacts()
         self._attempts: dict[Key, _Attempt] = {}
         self._known: set[Key] = set()
-        self._agenda: list[tuple[int, int, Callable[[], None]]] = []
+        self._agenda: list[
+            tuple[int, int, Key | None, Callable[[], None]]
+        ] = []  # a heap; when, serial, of whom, what
         self._serial = 0
         self._is_woken = False
         self._is_closed = False
@@ -100,7 +103,7 @@ class VirtualExecutor:
         self._known.add(key)
         work = self._work_of(launch)
         self._attempts[key] = _Attempt(launch, work)
-        self._at(self._now_us + work.starting_us, lambda: self._begin(key))
+        self._at(self._now_us + work.starting_us, key, lambda: self._begin(key))
 
     def cancel(self, task_id: str, attempt: int, failure: Failure, reason: str, grace_us: int) -> None:
         found = self._attempts.get((task_id, attempt))
@@ -111,13 +114,14 @@ class VirtualExecutor:
         ends_us = self._now_us + min(max(0, grace_us), found.work.stopping_us)
         if found.ends_us is None or ends_us < found.ends_us:
             found.ends_us = ends_us
-            self._at(ends_us, lambda: self._end((task_id, attempt), None))
+            self._at(ends_us, (task_id, attempt), lambda: self._end((task_id, attempt), None))
 
     def facts(self, timeout_us: int | None) -> Sequence[Fact]:
         until = None if timeout_us is None else self._now_us + max(0, timeout_us)
         while not (len(self._pending) or self._is_woken):
-            if self._agenda and (until is None or self._agenda[0][0] <= until):
-                self._advance(self._agenda[0][0])
+            next_us = self._next_us()
+            if next_us is not None and (until is None or next_us <= until):
+                self._advance(next_us)
             elif until is not None:
                 self._now_us = until
                 break
@@ -140,16 +144,16 @@ class VirtualExecutor:
     def close(self, grace_us: int = 0) -> None:
         for key in list(self._attempts):
             self.cancel(*key, Failure.CANCELLED, "the scheduler was closed", grace_us)
-        while self._attempts:
-            self._advance(self._agenda[0][0])
+        while self._attempts and (next_us := self._next_us()) is not None:
+            self._advance(next_us)
         self._is_closed = True
 
     # Orders to the world
 
     def advance_to(self, at_us: int) -> None:
         """Let time pass until `at_us`; what happens meanwhile is told by the next `facts`."""
-        while self._agenda and self._agenda[0][0] <= at_us:
-            self._advance(self._agenda[0][0])
+        while (next_us := self._next_us()) is not None and next_us <= at_us:
+            self._advance(next_us)
         self._now_us = max(self._now_us, at_us)
 
     def crash(self, task_id: str, attempt: int) -> None:
@@ -164,9 +168,7 @@ class VirtualExecutor:
     # Within
 
     def _begin(self, key: Key) -> None:
-        attempt = self._attempts.get(key)
-        if attempt is None:
-            return
+        attempt = self._attempts[key]
         attempt.has_begun = True
         self._tell(Began(*key))
         work, number = attempt.work, attempt.launch.attempt
@@ -179,13 +181,12 @@ class VirtualExecutor:
         runs_us = round(left_us * work.failures[number - 1]) if fails else left_us
         if work.checkpoint_every_us:
             for saved_us in range(work.checkpoint_every_us, runs_us, work.checkpoint_every_us):
-                self._at(began_us + saved_us, lambda saved_us=saved_us: self._save(key, done_us + saved_us))  # type: ignore[misc]
+                self._at(began_us + saved_us, key, partial(self._save, key, done_us + saved_us))
         told = (work.failure, f"failed after {runs_us / 1e6:g} s of work") if fails else None
-        self._at(began_us + runs_us, lambda: self._end(key, told))
+        self._at(began_us + runs_us, key, lambda: self._end(key, told))
 
     def _save(self, key: Key, done_us: int) -> None:
-        if key in self._attempts:
-            self._tell(Checkpointed(*key, json.dumps({"done_us": done_us})))
+        self._tell(Checkpointed(*key, json.dumps({"done_us": done_us})))
 
     def _end(self, key: Key, failed: tuple[Failure, str] | None) -> None:
         attempt = self._attempts.pop(key, None)
@@ -204,20 +205,24 @@ class VirtualExecutor:
         dice = random.Random(f"{self._seed}/{fact!r}")  # noqa: S311  # a seeded world, not a secret
         times = 2 if dice.random() < self._lies.repeated else 1
         for _ in range(times):
-            self._at(
-                self._now_us + dice.randint(0, self._lies.late_us),
-                lambda: self._pending.add(fact, self._now_us),
-            )
+            later_us = self._now_us + dice.randint(0, self._lies.late_us)
+            self._at(later_us, None, lambda: self._pending.add(fact, self._now_us))
 
-    def _at(self, at_us: int, act: Callable[[], None]) -> None:
+    def _at(self, at_us: int, key: Key | None, act: Callable[[], None]) -> None:
         self._serial += 1
-        heapq.heappush(self._agenda, (at_us, self._serial, act))
+        heapq.heappush(self._agenda, (at_us, self._serial, key, act))
+
+    def _next_us(self) -> int | None:
+        """When something happens next. What was to happen to an attempt that has ended does not, and takes no time."""
+        while self._agenda and self._agenda[0][2] is not None and self._agenda[0][2] not in self._attempts:
+            heapq.heappop(self._agenda)
+        return self._agenda[0][0] if self._agenda else None
 
     def _advance(self, to_us: int) -> None:
         """Go to the instant and let everything happen that is due then."""
         self._now_us = max(self._now_us, to_us)
-        while self._agenda and self._agenda[0][0] <= self._now_us:
-            heapq.heappop(self._agenda)[2]()
+        while (next_us := self._next_us()) is not None and next_us <= self._now_us:
+            heapq.heappop(self._agenda)[3]()
 
 
 def drawn(seed: int, median_us: int, sigma: float = 0.45, failing: float = 0.0) -> Callable[[Launch], Work]:

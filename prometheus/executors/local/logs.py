@@ -51,7 +51,7 @@ class AttemptLog:
         """Write the end and shut the file. Nothing may be written afterwards."""
         beyond = self._seen - (self._limit - self._end_size)
         if beyond > 0:
-            end = bytes(self._recent[-min(beyond, self._end_size) :])
+            end = bytes(self._recent[len(self._recent) - min(beyond, self._end_size) :])
             if left_out := beyond - len(end):
                 self._save(f"\n--- {left_out:,} bytes were left out here ---\n".encode())
             self._save(end)
