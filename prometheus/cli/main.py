@@ -16,6 +16,13 @@ from prometheus import __version__
 from prometheus.cli import calendar, data, database, decisions, doctor, plan, run, status
 from prometheus.cli.complain import complain
 
+# Wrong use that typer itself finds; it prints that and exits 2. Its exceptions' common base has no public name.
+_WrongUse: type[Exception] = next(
+    base
+    for base in typer.BadParameter.__mro__
+    if issubclass(base, Exception) and base.__name__ == "ClickException"
+)
+
 
 class _Calm(typer.core.TyperGroup):
     """A group whose commands end in a calm sentence, never in a traceback."""
@@ -23,7 +30,7 @@ class _Calm(typer.core.TyperGroup):
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer's own Context is click's
         try:
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, KeyboardInterrupt, BrokenPipeError):
+        except (typer.Exit, typer.Abort, _WrongUse, KeyboardInterrupt, BrokenPipeError):
             raise
         except Exception as error:  # noqa: BLE001  # the last door: whatever it is, the person gets a sentence
             raise typer.Exit(complain(error)) from None
@@ -42,15 +49,20 @@ app = typer.Typer(
 )
 
 
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"prometheus {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _prometheus(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+        bool,
+        typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_tell_version),
     ] = False,
 ) -> None:
-    if version:
-        print(f"prometheus {__version__}")
-        raise typer.Exit
+    pass
 
 
 app.command("run", short_help="Run a pipeline for one session, or take it up again.")(run.run)

@@ -84,7 +84,8 @@ def _now(face: Face, night: Night) -> None:
     lines = []
     if night.run.ended_us is None:
         if running(night):
-            lines.append("runs: " + _names(running(night)))
+            what = "was running when it was left" if night.is_abandoned else "runs"
+            lines.append(f"{what}: {_names(running(night))}")
         if waiting(night):
             lines.append("waits: " + _names(waiting(night)))
     if ill(night):
