@@ -329,3 +329,22 @@ def test_the_first_example_loads(desk: Desk, project: Path) -> None:
     assert loaded.spec.name == "my_prices"
     assert [job.target for job in loaded.spec.jobs][-1] == ("echo", "the night is done")
     assert json.loads(loaded.spec.jobs[2].params) == {"limit": 0.05}
+
+
+def test_the_first_example_runs_to_its_end(desk: Desk, project: Path) -> None:
+    example = project / "examples" / "my_first_pipeline.py"
+    environ = {**os.environ, "PYTHONPATH": str(project), "PROMETHEUS_HOME": str(desk.settings.home)}
+    done = subprocess.run(
+        [sys.executable, "-m", "prometheus", "run", str(example), "--session", "2016-06-24", "--json"],
+        check=False,
+        capture_output=True,
+        cwd=desk.folder,
+        env=environ,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    report = json.loads(done.stdout)
+    assert [(task["task"], task["state"]) for task in report["tasks"]] == [
+        (name, "succeeded") for name in ("fetch", "returns", "verdict", "say_so")
+    ]
+    assert {slo["state"] for slo in report["slos"]} == {"met"}

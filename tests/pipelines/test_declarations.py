@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -469,7 +470,5 @@ def test_memory_sizes_are_binary_and_rounded_up(text: str, mib: int) -> None:
 @given(st.one_of(st.text(max_size=20), st.integers(), st.floats(), st.none(), st.booleans()))
 def test_any_size_is_a_number_or_a_user_error(value: object) -> None:
     for parse in (parse_memory_mib, parse_cpu_milli, parse_gpu_milli):
-        try:
+        with suppress(UserError):  # any other error would come through
             assert parse(value) >= 0
-        except UserError as error:
-            assert repr(value) in error.message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -179,7 +180,7 @@ def test_the_same_on_every_day_on_which_a_clock_is_changed(zone: str) -> None:
 
 def check_against_all_instants(zone: str, day: date, half_hour: int, fold: Fold) -> None:
     """Compare with a search over every half hour at which the zone's clock could show that time."""
-    naive = datetime(day.year, day.month, day.day) + timedelta(minutes=30 * half_hour)
+    naive = datetime.combine(day, clock.min) + timedelta(minutes=30 * half_hour)
     around = [naive.replace(tzinfo=UTC) + timedelta(minutes=30 * n) for n in range(-30, 31)]
     showing = [to_us(utc) for utc in around if utc.astimezone(ZoneInfo(zone)).replace(tzinfo=None) == naive]
     found = local_us(day, half_hour * 1800, zone, "skip", fold)
