@@ -77,7 +77,8 @@ def stored(loaded: LoadedPipeline) -> dict[str, bytes]:
     }
 
 
-def test_a_file_becomes_a_spec_a_stored_copy_and_a_pin(desk: Desk) -> None:
+def test_a_file_becomes_a_spec_a_stored_copy_and_a_pin(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     loaded = desk.load(GOOD)
     assert [job.target for job in loaded.spec.jobs] == ["mine.py:fetch", "mine.py:returns"]
     assert function_names(loaded.spec) == {"fetch": "fetch", "returns": "returns"}
@@ -101,7 +102,29 @@ def test_the_same_file_gives_the_same_pin_and_a_changed_one_another(desk: Desk) 
     assert pin_of(replace(first.spec, description="x"), first.source_hash) != first.pin
 
 
-def test_the_pin_covers_the_installed_packages(desk: Desk) -> None:
+PRINT_PIN = (
+    "import sys; from pathlib import Path; from prometheus.core.settings import Settings; "
+    "from prometheus.orchestrator.loading import load_pipeline; "
+    "print(load_pipeline(sys.argv[1], Settings(home=Path(sys.argv[2]))).pin)"
+)
+
+
+def test_the_pin_covers_the_installed_packages(desk: Desk, project: Path) -> None:
+    path = desk.write(GOOD)
+
+    def pin_beside(*packages: str) -> bytes:
+        installed = desk.folder.parent / "-".join(["with", *packages])
+        for package in packages:
+            (installed / f"{package}.dist-info").mkdir(parents=True)
+        return subprocess.run(
+            [sys.executable, "-c", PRINT_PIN, str(path), str(desk.settings.home)],
+            check=True,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": f"{project}{os.pathsep}{installed}"},
+        ).stdout
+
+    assert pin_beside().strip() == desk.load().pin.encode()
+    assert len({pin_beside(), pin_beside("some_vendor-1.0"), pin_beside("some_vendor-1.1")}) == 3
     lock = environment_lock()
     assert any(line.startswith("pydantic-2") for line in lock)
     assert f"python-{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}" in lock
@@ -117,11 +140,11 @@ def test_modules_below_the_folder_are_copied_too_and_others_are_not(desk: Desk) 
     desk.write("def fit(task): ...", "models.py")
     desk.write("cat(1)", "risk.R")
     desk.write("no part of it", "unrelated.py")
-    desk.write("", ".venv/lib/site-packages/library.py")
+    desk.write("", "venv/lib/site-packages/library.py")
     loaded = desk.load(
         """
 import json, sys
-sys.path.append(__file__.rpartition("/")[0] + "/.venv/lib/site-packages")
+sys.path.append(__file__.rpartition("/")[0] + "/venv/lib/site-packages")
 import library
 from prometheus.pipelines import Pipeline
 from steps.load import run
@@ -275,12 +298,7 @@ def test_a_damaged_copy_is_replaced_and_bytecode_beside_it_does_no_harm(desk: De
 
 def test_two_loaders_of_one_file_agree(desk: Desk) -> None:
     path = desk.write(GOOD)
-    script = (
-        "import sys; from pathlib import Path; from prometheus.core.settings import Settings; "
-        "from prometheus.orchestrator.loading import load_pipeline; "
-        "print(load_pipeline(sys.argv[1], Settings(home=Path(sys.argv[2]))).pin)"
-    )
-    command = [sys.executable, "-c", script, str(path), str(desk.settings.home)]
+    command = [sys.executable, "-c", PRINT_PIN, str(path), str(desk.settings.home)]
     root = str(Path(__file__).parents[2])
     running = [
         subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root})

@@ -91,13 +91,15 @@ def test_a_task_carries_what_its_job_declares() -> None:
     ]
 
 
-def test_the_earliest_of_several_promises_is_the_deadline() -> None:
+@pytest.mark.parametrize("order", [("early", "late"), ("late", "early")])
+def test_the_earliest_of_several_promises_is_the_deadline(order: tuple[str, str]) -> None:
+    promises: dict[str, Any] = {"late": {"by": "D+1 00:00 UTC"}, "early": {"within": "60min"}}
     pipeline = Pipeline("p", market="US_EQ", start=session.close)
     pipeline.add(work, name="a")
-    pipeline.slo("late", by="D+1 00:00 UTC")
-    pipeline.slo("early", within="60min")
+    for name in order:
+        pipeline.slo(name, **promises[name])
     run = plan(build(pipeline))
-    assert [slo.slo_id for slo in run.slos] == ["p.2016-06-24.slo.late", "p.2016-06-24.slo.early"]
+    assert [slo.slo_id for slo in run.slos] == [f"p.2016-06-24.slo.{name}" for name in order]
     assert run.tasks[0].deadline_us == run.release_us + HOUR_US
     assert run.slos[0].task_ids == ("p.2016-06-24.a",)
 
