@@ -41,7 +41,7 @@ class Launch:
     memory_limit_mib: int | None = None
     overrides: str = "[]"  # the run's calendar overrides, JSON text (CalendarBook)
     known_at_us: int | None = None  # calendars are pinned to what was known then
-    device: int | None = None
+    devices: tuple[int, ...] = ()  # indexes of the GPUs that it may use
 
 
 @dataclass(frozen=True, slots=True)
