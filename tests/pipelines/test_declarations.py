@@ -41,7 +41,8 @@ prices.slo("quick", jobs=["returns"], within="60min")
 prices.slo("before the open", jobs=["returns"], by=session.next.open - "60min")
 
 late = Pipeline("jp_late", market="JP_EQ", start=market("XLON").open - "90min", missed="latest")
-world = Pipeline("global_daily", market="GLOBAL", start=barrier(["us_eq_daily", "eu_eq_daily", "jp_eq_daily"], quorum=2, cutoff="D+1 02:00 UTC"))
+world = Pipeline("global_daily", market="GLOBAL",
+                 start=barrier(["us_eq_daily", "eu_eq_daily", "jp_eq_daily"], quorum=2, cutoff="D+1 02:00 UTC"))
 report = Pipeline("weekly", market="US_EQ", start=trading_day_of("week", -1).close + "4h")
 review = Pipeline("review", market="US_EQ", start=after_run("us_eq_daily", session="previous"))
 """

@@ -186,7 +186,8 @@ def check_against_all_instants(zone: str, day: date, half_hour: int, fold: Fold)
     found = local_us(day, half_hour * 1800, zone, "skip", fold)
     assert found == ((showing[0] if fold == "first" else showing[-1]) if showing else None)
     if not showing:
-        before, after = (local_us(day, half_hour * 1800, zone, gap, fold) for gap in ("before", "after"))  # type: ignore[arg-type]
+        before = local_us(day, half_hour * 1800, zone, "before", fold)
+        after = local_us(day, half_hour * 1800, zone, "after", fold)
         assert before is not None
         assert after is not None
         assert 0 < after - before <= DAY_US // 12
