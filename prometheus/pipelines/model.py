@@ -53,7 +53,7 @@ class JobSpec:
     retries: int  # attempts after the first
     backoff_us: int
     typical_us: int  # expected duration, until there is a history
-    memory_limit_mib: int | None = None  # stopped above it; only where memory was declared, else it is a demand alone
+    memory_limit_mib: int | None = None  # stopped above it; None = memory is only a demand (not declared)
     params: str = "{}"  # canonical JSON text of an object
     checkpoint_every_us: int | None = None  # None = cannot checkpoint
     degrade: tuple[str, ...] = ()  # rungs, the mildest first; "skip" can only be the last
