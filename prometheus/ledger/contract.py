@@ -74,6 +74,12 @@ class Ledger(Protocol):
 
     def attempts(self, task_id: str) -> list[AttemptRow]: ...
 
+    def run(self, run_id: str) -> RunRow | None:
+        """One run; None if the ledger does not know it."""
+
+    def attempts_of(self, run_id: str) -> list[AttemptRow]:
+        """Every attempt of a run, by task then number, in one reading."""
+
     def slos(self, run_id: str) -> list[SloRow]: ...
 
     def check(self) -> list[str]:

@@ -94,6 +94,12 @@ class MemoryLedger:
         last = rows.tasks[task_id].attempts if task_id in rows.tasks else 0
         return [rows.attempts[task_id, n] for n in range(1, last + 1) if (task_id, n) in rows.attempts]
 
+    def run(self, run_id: str) -> RunRow | None:
+        return self._store.rows.runs.get(run_id)
+
+    def attempts_of(self, run_id: str) -> list[AttemptRow]:
+        return [attempt for task in self.tasks(run_id) for attempt in self.attempts(task.task_id)]
+
     def slos(self, run_id: str) -> list[SloRow]:
         rows = self._store.rows
         return [rows.slos[slo.slo_id] for slo in rows.runs[run_id].plan.slos] if run_id in rows.runs else []

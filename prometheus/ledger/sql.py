@@ -174,6 +174,15 @@ class SqlLedger:
         c = tables.attempts.c
         return st.attempts_of(self._read(st.ATTEMPT_READ.where(c.task_id == task_id).order_by(c.attempt)))
 
+    def run(self, run_id: str) -> RunRow | None:
+        found = st.runs_of(self._read(st.RUN_READ.where(tables.runs.c.run_id == run_id)))
+        return found[0] if found else None
+
+    def attempts_of(self, run_id: str) -> list[AttemptRow]:
+        tasks, attempts = tables.tasks, tables.attempts
+        query = st.ATTEMPT_READ.select_from(attempts.join(tasks)).where(tasks.c.run_id == run_id)
+        return st.attempts_of(self._read(query.order_by(tasks.c.position, attempts.c.attempt)))
+
     def slos(self, run_id: str) -> list[SloRow]:
         c = tables.slos.c
         return st.slos_of(self._read(st.SLO_READ.where(c.run_id == run_id).order_by(c.position)))

@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -133,7 +133,9 @@ def _plan(request: RunRequest, loaded: LoadedPipeline) -> RunPlan:
     plan = plan_run(loaded.spec, session, TradingCalendar, loaded.pin, replayed=True)
     over_us = max((slo.deadline_us for slo in plan.slos), default=midnight_us(session) + 2 * DAY_US)
     is_replay = now_us > over_us if request.replay is None else request.replay
-    return plan if is_replay else plan_run(loaded.spec, session, TradingCalendar, loaded.pin, replayed=False)
+    if is_replay:
+        return plan
+    return plan_run(loaded.spec, session, TradingCalendar, loaded.pin, replayed=False, asked_us=now_us)
 
 
 def _latest_closed(market: str, now_us: int) -> date:
@@ -169,9 +171,10 @@ def _drive(
     launcher = Launcher(settings, Path.cwd())
     launcher.know(plan, loaded)
     launcher.recall(snapshot)
-    watch = _Watch(ledger, plan.run_id, clock, observe)
+    scheduler = Scheduler.restore(snapshot, settings.seed)
+    watch = _Watch(ledger, scheduler, plan.run_id, clock, observe)
     driver = Driver(
-        scheduler=Scheduler.restore(snapshot, settings.seed),
+        scheduler=scheduler,
         ledger=ledger,
         epoch=epoch,
         revision=ledger.revision(),
@@ -232,23 +235,40 @@ class _Watch:
     """Shows the run as it goes, at most ten times a second."""
 
     def __init__(
-        self, ledger: Ledger, run_id: str, clock: Clock, observe: Callable[[Progress], None]
+        self,
+        ledger: Ledger,
+        scheduler: Scheduler,
+        run_id: str,
+        clock: Clock,
+        observe: Callable[[Progress], None],
     ) -> None:
         self._ledger = ledger
+        self._scheduler = scheduler
+        self._run: RunRow | None = None
         self._run_id = run_id
         self._clock = clock
         self._observe = observe
         self._note = ""
         self._last: Progress | None = None
-        self._looked_us = 0
+        self._next_look_us = 0
 
     def look(self, is_forced: bool = False) -> None:
-        if not is_forced and monotonic_us() - self._looked_us < OBSERVED_EVERY_US:
+        if not is_forced and monotonic_us() < self._next_look_us:
             return
-        self._looked_us = monotonic_us()
-        run, tasks, slos, attempts = rows_of(self._ledger, self._run_id)
-        self._last = Progress(self._clock.now_us(), run, tasks, slos, attempts, self._note)
+        begun_us = monotonic_us()
+        if self._run is None:
+            self._run = ledger_run(self._ledger, self._run_id)  # its plan may be large and does not change
+        self._last = Progress(
+            self._clock.now_us(),
+            replace(self._run, state=self._scheduler.run_state(self._run_id)),
+            tuple(self._ledger.tasks(self._run_id)),
+            tuple(self._ledger.slos(self._run_id)),
+            tuple(self._ledger.attempts_of(self._run_id)),
+            self._note,
+        )
         self._observe(self._last)
+        # A look at a large run costs more: at most one part in thirty of the time goes into looking.
+        self._next_look_us = monotonic_us() + max(OBSERVED_EVERY_US, 29 * (monotonic_us() - begun_us))
 
     def note(self, text: str) -> None:
         """Show a note with what was last seen; the ledger may be away."""
@@ -262,7 +282,9 @@ class _Watch:
 
 def ledger_run(ledger: Ledger, run_id: str) -> RunRow:
     """The row of a run that is known to exist."""
-    return next(run for run in ledger.runs() if run.run_id == run_id)
+    run = ledger.run(run_id)
+    assert run is not None, f"the ledger has lost the run {run_id}"
+    return run
 
 
 def rows_of(
@@ -270,7 +292,7 @@ def rows_of(
 ) -> tuple[RunRow, tuple[TaskRow, ...], tuple[SloRow, ...], tuple[AttemptRow, ...]]:
     """Everything that the ledger says of one run."""
     tasks = tuple(ledger.tasks(run_id))
-    attempts = tuple(attempt for task in tasks if task.attempts for attempt in ledger.attempts(task.task_id))
+    attempts = tuple(ledger.attempts_of(run_id))
     return ledger_run(ledger, run_id), tasks, tuple(ledger.slos(run_id)), attempts
 
 

@@ -31,10 +31,16 @@ class Launcher:
 
     settings: Settings
     directory: Path
+    _environment: Mapping[str, str] = field(init=False)
+    _log_limit_bytes: int = field(init=False)
     _runs: dict[str, _Run] = field(default_factory=dict)
     _tasks: dict[str, TaskPlan] = field(default_factory=dict)
     _outputs: dict[str, str] = field(default_factory=dict)
     _checkpoints: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._environment = self.settings.environment()
+        self._log_limit_bytes = parse_memory_mib(self.settings.executor.log_limit) * 2**20
 
     def know(self, plan: RunPlan, loaded: LoadedPipeline) -> None:
         """From now on this run's tasks can be launched."""
@@ -83,10 +89,10 @@ class Launcher:
                 if upstream in self._tasks
             },
             job_names=run.job_names,
-            environment=self.settings.environment(),
+            environment=self._environment,
             directory=self.directory,
             log_path=log_path(self.settings, task.run_id, task.job, order.attempt),
-            log_limit_bytes=parse_memory_mib(self.settings.executor.log_limit) * 2**20,
+            log_limit_bytes=self._log_limit_bytes,
             memory_limit_mib=job.memory_limit_mib,
             known_at_us=run.plan.release_us,
             devices=order.devices,

@@ -107,10 +107,10 @@ class Scheduler:
         if book is None or book.attempt_started_us is not None:
             return
         book.attempt_started_us = self._books.now_us
-        if book.plan.timeout_us is not None:
-            self._books.alarms.set("timeout", event.task_id, self._books.now_us + book.plan.timeout_us)
         if book.state is TaskState.STARTING:
             move(self._books, book, TaskState.RUNNING, "")
+            if book.plan.timeout_us is not None:
+                self._books.alarms.set("timeout", event.task_id, self._books.now_us + book.plan.timeout_us)
 
     def _attempt_succeeded(self, event: AttemptSucceeded) -> None:
         book = self._current(event.task_id, event.attempt)
