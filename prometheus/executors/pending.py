@@ -12,22 +12,34 @@ class PendingFacts:
     """Repeats every fact until it is acknowledged.
 
     A `Began` that is alone may be held back until `linger_us` have passed: a short attempt ends meanwhile, and both
-    facts cost one turn instead of two. Of two checkpoints of an attempt that nobody has seen yet, the older is dropped.
+    facts cost one turn instead of two. In the same spirit the end of one attempt may wait `gather_us` for the end of
+    another that has only just begun: two ends then cost one commit. An attempt that has been running for longer than
+    `linger_us` is never waited for. Of two checkpoints of an attempt that nobody has seen yet, the older is dropped.
     """
 
-    __slots__ = ("_due_us", "_facts", "_linger_us", "_seen")
+    __slots__ = ("_due_us", "_facts", "_gather_us", "_linger_us", "_seen", "_young")
 
-    def __init__(self, linger_us: int = 0) -> None:
+    def __init__(self, linger_us: int = 0, gather_us: int = 0) -> None:
         self._facts: list[Fact] = []
         self._seen = 0  # the first so many have been handed out
         self._linger_us = linger_us
+        self._gather_us = gather_us
+        self._young: dict[tuple[str, int], None] = {}  # attempts that began, unseen, and have not ended
         self._due_us: int | None = None  # when the unseen ones must be handed out
 
     def __len__(self) -> int:
         return len(self._facts)
 
     def add(self, fact: Fact, now_us: int) -> None:
-        due_us = now_us + (self._linger_us if isinstance(fact, Began) else 0)
+        key = (fact.task_id, fact.attempt)
+        if isinstance(fact, Began):
+            self._young[key] = None
+            due_us = now_us + self._linger_us
+        elif isinstance(fact, Checkpointed):
+            due_us = now_us
+        else:
+            self._young.pop(key, None)
+            due_us = now_us + (self._gather_us if self._young else 0)
         self._due_us = due_us if self._due_us is None else min(self._due_us, due_us)
         if isinstance(fact, Checkpointed):
             for i in range(len(self._facts) - 1, self._seen - 1, -1):
@@ -49,6 +61,7 @@ class PendingFacts:
         """All that are not acknowledged."""
         self._seen = len(self._facts)
         self._due_us = None
+        self._young.clear()
         return tuple(self._facts)
 
     def acknowledge(self, facts: Sequence[Fact]) -> None:

@@ -30,6 +30,7 @@ from prometheus.executors.pending import PendingFacts
 from prometheus.scheduler.events import Failure
 
 _LINGER_US: Final = 2_000  # a `Began` waits so long for its attempt's end
+_GATHER_US: Final = 300  # an end waits so long for the end of another attempt that has only just begun
 _SAMPLE_US: Final = 50_000  # between two looks at memory while something runs
 _RETIRE_US: Final = 1 * SECOND_US  # for a worker's last words (atexit) before it is killed
 _CLOSE_US: Final = 10 * SECOND_US  # for killed workers to be gone
@@ -63,7 +64,7 @@ class LocalExecutor:
         self._memory_mib = int(memory.machine_mib() * _MACHINE_SHARE) if memory_mib is None else memory_mib
         base = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108  # the name below cannot be guessed, the mode is 0700
         self._scratch = Path(base) / f"prometheus-jobs-{os.getpid()}-{os.urandom(6).hex()}"
-        self._pending = PendingFacts(_LINGER_US)
+        self._pending = PendingFacts(_LINGER_US, _GATHER_US)
         self._attempts: dict[Key, _Attempt] = {}
         self._workers: dict[int, WorkerLink] = {}
         self._known: OrderedDict[Key, None] = OrderedDict()
