@@ -64,9 +64,13 @@ def _proportional_bytes(process: Process) -> int:
             for line in file.read().splitlines():
                 if line.startswith(b"Pss:"):
                     return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return process.resident_bytes
+    except ProcessLookupError:
+        return 0
+    except FileNotFoundError:  # it is gone, or the kernel is older than this file
+        return process.resident_bytes if os.path.exists(f"/proc/{process.pid}/smaps") else 0
+    except OSError:  # not allowed to ask
+        return process.resident_bytes
+    return 0  # it has given its memory back already
 
 
 def machine_mib() -> int:
