@@ -26,6 +26,8 @@ from prometheus.cli.face import (
 if TYPE_CHECKING:
     from types import FrameType
 
+    from rich.console import Console
+
     from prometheus.core.ids import Json
     from prometheus.orchestrator.foreground import RunReport
 
@@ -98,6 +100,7 @@ def run(
     picture = _draw(face, report, command)
     if as_json:
         print_json(result_json(report, picture))
+        _failures(face, report, command, face.err)
     else:
         _tell(face, report, command)
     _where_next(face, report, picture)
@@ -193,10 +196,10 @@ def _tell(face: Face, report: RunReport, command: str) -> None:
     out.print()
     for slo in report.slos:
         out.print(slo_line(slo.name, slo.state, slo.deadline_us, slo.finished_us, last), soft_wrap=True)
-    _failures(face, report, command)
+    _failures(face, report, command, out)
 
 
-def _failures(face: Face, report: RunReport, command: str) -> None:
+def _failures(face: Face, report: RunReport, command: str, out: Console) -> None:
     """What failed, its last lines, where its log is, and the command to go on."""
     from prometheus.orchestrator.launching import log_path
 
@@ -204,24 +207,22 @@ def _failures(face: Face, report: RunReport, command: str) -> None:
     for task in failed[:MOST_FAILURES]:
         rows = [row for row in report.attempts if row.task_id == task.task_id]
         tries = f"after {task.attempts} attempts" if task.attempts > 1 else "at its only attempt"
-        face.out.print()
-        face.out.print(
+        out.print()
+        out.print(
             f"✗ {task.job} failed {tries}: {cell(_said(report, task.task_id))}", style="bold", soft_wrap=True
         )
         tail = rows[-1].tail.splitlines() if rows else []
         for line in tail[-MOST_LINES:]:
-            face.out.print(f"    {cell(line)}", soft_wrap=True)
+            out.print(f"    {cell(line)}", soft_wrap=True)
         path = log_path(face.settings, task.run_id, task.job, task.attempts)
         if path.is_file():
-            face.out.print(f"  log: {path}", soft_wrap=True)
+            out.print(f"  log: {path}", soft_wrap=True)
     if len(failed) > MOST_FAILURES:
-        face.out.print(
-            f"\nalso failed: {', '.join(task.job for task in failed[MOST_FAILURES:])}", soft_wrap=True
-        )
+        out.print(f"\nalso failed: {', '.join(task.job for task in failed[MOST_FAILURES:])}", soft_wrap=True)
     if report.is_stuck:
-        face.out.print("\nNothing that is left can start by itself: it is held, or larger than this machine.")
+        out.print("\nNothing that is left can start by itself: it is held, or larger than this machine.")
     if exit_code(report) != 0:
-        face.out.print(f"\nGo on with: {command}", soft_wrap=True)
+        out.print(f"\nGo on with: {command}", soft_wrap=True)
 
 
 def _where_next(face: Face, report: RunReport, picture: Path | None) -> None:

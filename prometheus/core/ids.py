@@ -31,10 +31,12 @@ def check_name(kind: str, name: object) -> str:
 
 
 def run_id_of(pipeline: str, session: date) -> str:
+    """The id of a pipeline's run for a session."""
     return f"{pipeline}.{session.isoformat()}"
 
 
 def task_id_of(run_id: str, job: str) -> str:
+    """The id of a job's task in a run."""
     return f"{run_id}.{job}"
 
 

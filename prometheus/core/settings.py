@@ -19,6 +19,8 @@ from prometheus.core.errors import SettingsError
 VARIABLES: Mapping[str, tuple[str, ...]] = {
     "PROMETHEUS_HOME": ("home",),
     "PROMETHEUS_LEDGER_URL": ("ledger", "url"),
+    "PROMETHEUS_PATIENCE": ("ledger", "patience"),
+    "PROMETHEUS_GRACE": ("executor", "grace"),
     "PROMETHEUS_HISTORICAL_PATH": ("historical", "path"),
     "PROMETHEUS_RUNTIME_URL": ("runtime", "url"),
     "PROMETHEUS_DATA_MIRROR": ("data", "mirror"),
@@ -36,18 +38,27 @@ class _Section(BaseModel):
 
 
 class LedgerSettings(_Section):
+    """Where the scheduler remembers."""
+
     url: str | None = None
+    patience: str = "30s"  # how long it may be away before a run in the foreground gives up
 
 
 class PathSettings(_Section):
+    """Where a store lies."""
+
     path: Path | None = None
 
 
 class RuntimeSettings(_Section):
+    """The desk's own database."""
+
     url: str | None = None
 
 
 class DataSettings(_Section):
+    """Where reference data comes from and is kept."""
+
     mirror: Path | None = None
     cache: Path | None = None
 
@@ -62,16 +73,22 @@ class ResourceSettings(_Section):
 
 
 class ExecutorSettings(_Section):
+    """What runs the attempts."""
+
     kind: Literal["local", "ray"] = "local"
     log_limit: str = "10MB"
-    grace: str = "10s"
+    grace: str = "10s"  # between asking a job to stop and killing it
 
 
 class WebSettings(_Section):
+    """The page and the API."""
+
     port: int = Field(default=8470, ge=0, le=65535)
 
 
 class AlertSettings(_Section):
+    """Whom to tell."""
+
     urls: tuple[str, ...] = ()
 
 

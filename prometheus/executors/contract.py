@@ -46,12 +46,16 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Began:
+    """The attempt has begun."""
+
     task_id: str
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpointed:
+    """The attempt saved a state, JSON text."""
+
     task_id: str
     attempt: int
     state: str
@@ -59,6 +63,8 @@ class Checkpointed:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
+    """The attempt ended well."""
+
     task_id: str
     attempt: int
     output: str = "null"
@@ -68,6 +74,8 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
+    """The attempt ended without success."""
+
     task_id: str
     attempt: int
     failure: Failure

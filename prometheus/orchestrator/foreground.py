@@ -182,6 +182,7 @@ def _drive(
         clock=clock,
         launcher=launcher,
         grace_us=parse_duration(settings.executor.grace),
+        patience_us=parse_duration(settings.ledger.patience),
         note=watch.note,
     )
     now_us = clock.now_us()

@@ -41,7 +41,7 @@ class Task(Protocol):
 
     @property
     def mode(self) -> str:
-        """ "full", or the degraded mode that the scheduler chose."""
+        """The mode: `full`, or the degraded one that the scheduler chose."""
 
     @property
     def resume(self) -> Json:
