@@ -78,11 +78,10 @@ def explain(night: Night, task: TaskRow, attempts: Sequence[AttemptRow], now_us:
     plan = plans[task.task_id]
     now = _night_clock(night) if night.run.plan.replayed else now_us
     causes: list[Cause] = []
-    if task.state not in ENDED and task.state not in HOLDING_ROOM:
-        if night.is_abandoned:
-            causes.append(Cause("nobody", "no process works on this run"))
-        if plan.release_us > now:
-            causes.append(Cause("release", f"its release is {iso(plan.release_us)}", at_us=plan.release_us))
+    if task.state not in ENDED and night.is_abandoned:
+        causes.append(Cause("nobody", "no process works on this run any more"))
+    if task.state not in ENDED and task.state not in HOLDING_ROOM and plan.release_us > now:
+        causes.append(Cause("release", f"its release is {iso(plan.release_us)}", at_us=plan.release_us))
     if task.state in _HANGS_ON_OTHERS:
         causes += _upstream(plan, rows)
         causes += _roots(plan, rows, plans)

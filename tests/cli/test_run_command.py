@@ -1,0 +1,194 @@
+"""`prometheus run` as a person meets it: real processes, real ledgers, a real terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+FILE = """
+import pathlib, time
+from prometheus.pipelines import Pipeline, session
+
+p = Pipeline("mine", market="US_EQ", start=session.close + "30min")
+
+@p.job(tier=1, retries=0)
+def fetch(task):
+    with open("ran", "a") as file:
+        file.write("fetch ")
+    return {"rows": 3}
+
+@p.job(after=[fetch], tier=1, retries=0)
+def check(task):
+    print("looking at [bold]3[/bold] rows")
+    if not pathlib.Path("vendor.csv").exists():
+        raise FileNotFoundError("vendor.csv has not come")
+
+@p.job(after=[check], tier=2, retries=0)
+def report(task):
+    pathlib.Path("reporting").write_text("")
+    while pathlib.Path("wait").exists():
+        time.sleep(0.01)
+
+p.slo("checked", jobs=["check"], by="D+1 00:00 UTC")
+"""
+RUN = ("run", "mine.py:p", "--session", "2016-06-24")
+RUN_ID = "mine.2016-06-24"
+
+MOST_READS = 400  # of the screen; a frame comes five times a second
+
+Ask = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def ask(own_home: Path) -> Ask:
+    (own_home / "mine.py").write_text(FILE)
+
+    def asked(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "prometheus", *words]
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, cwd=own_home)
+
+    return asked
+
+
+def test_a_failing_run_says_what_failed_its_last_lines_and_the_command_that_then_finishes_it(
+    ask: Ask, own_home: Path
+) -> None:
+    failed = ask(*RUN)
+    assert failed.returncode == 1
+    assert "✗ check failed at its only attempt: FileNotFoundError: vendor.csv has not come" in failed.stdout
+    assert "looking at [bold]3[/bold] rows" in failed.stdout, "a job's words are no markup"
+    assert "Go on with: prometheus run mine.py:p --session 2016-06-24" in failed.stdout
+    log = re.search(r"log: (\S+)", failed.stdout)
+    assert log is not None
+    assert "looking at" in Path(log[1]).read_text()
+    assert "\x1b" not in failed.stdout + failed.stderr, "no control codes where nobody watches"
+
+    blocked = ask("why", "report")
+    assert "check" in blocked.stdout
+    assert "failed" in blocked.stdout
+
+    (own_home / "vendor.csv").write_text("")
+    done = json.loads(ask(*RUN, "--json").stdout)
+    assert done["state"] == "succeeded"
+    assert done["resumed"] is True
+    assert (own_home / "ran").read_text() == "fetch ", "what had finished did not run again"
+
+
+def test_the_json_of_a_run_is_what_the_contract_says(ask: Ask, own_home: Path) -> None:
+    (own_home / "vendor.csv").write_text("")
+    result = ask(*RUN, "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert {"run_id", "pipeline", "session", "state", "started_at", "ended_at", "tasks", "slos"} <= set(found)
+    assert (found["run_id"], found["pipeline"], found["session"]) == (RUN_ID, "mine", "2016-06-24")
+    assert found["replayed"] is True
+    assert found["started_at"].startswith("2016-06-24T20:30:00")
+    assert [(task["task"], task["state"], task["attempts"], task["tier"]) for task in found["tasks"]] == [
+        ("fetch", "succeeded", 1, 1),
+        ("check", "succeeded", 1, 1),
+        ("report", "succeeded", 1, 2),
+    ]
+    assert all(task["started_at"] <= task["ended_at"] for task in found["tasks"])
+    (slo,) = found["slos"]
+    assert (slo["name"], slo["deadline"], slo["state"]) == ("checked", "2016-06-25T00:00:00Z", "met")
+    assert ET.parse(found["picture"]).getroot().get("class") == "desk"
+
+    again = ask(*RUN)
+    assert again.returncode == 0
+    assert "nothing was run again" in again.stdout
+    assert (own_home / "ran").read_text() == "fetch "
+    listed = json.loads(ask("status", "--json").stdout)
+    assert [run["run_id"] for run in listed["runs"]] == [RUN_ID]
+
+
+def test_lines_of_a_log_name_each_task_that_ended_once(ask: Ask, own_home: Path) -> None:
+    (own_home / "vendor.csv").write_text("")
+    lines = ask(*RUN).stderr.splitlines()
+    for job in ("fetch", "check", "report"):
+        assert sum(f"  {job}  succeeded" in line for line in lines) == 1
+    assert sum("promise checked: met" in line for line in lines) == 1
+
+
+class Terminal:
+    """A program in a terminal of its own; `until` reads what it shows."""
+
+    def __init__(self, *words: str, folder: Path) -> None:
+        self.shown, self._raw = "", b""
+        parent, child = pty.openpty()
+        self._screen = parent
+        environ = os.environ | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "prometheus", *words],
+            stdin=child, stdout=child, stderr=child, cwd=folder, env=environ, start_new_session=True,
+        )  # fmt: skip
+        os.close(child)
+
+    def until(self, is_so: Callable[[str], object]) -> str:
+        """Read until that holds of what was shown; AssertionError when it does not come soon, or at all."""
+        for _ in range(MOST_READS):
+            if is_so(self.shown):
+                return self.shown
+            ready, _, _ = select.select([self._screen], [], [], 30)
+            try:
+                piece = os.read(self._screen, 65_536) if ready else b""
+            except OSError:
+                piece = b""
+            if not piece:
+                break
+            self._raw += piece
+            self.shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self._raw.decode(errors="replace"))
+        raise AssertionError(f"it did not come to be:\n{self.shown[-3000:]}")
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self._screen)
+
+
+@pytest.fixture
+def terminal(own_home: Path) -> Iterator[Callable[..., Terminal]]:
+    (own_home / "mine.py").write_text(FILE)
+    opened: list[Terminal] = []
+
+    def start(*words: str) -> Terminal:
+        opened.append(Terminal(*words, folder=own_home))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_shows_its_night_until_then_and_how_to_go_on(
+    terminal: Callable[..., Terminal], own_home: Path, number: signal.Signals, code: int, ask: Ask
+) -> None:
+    (own_home / "vendor.csv").write_text("")
+    (own_home / "wait").write_text("")
+    running = terminal(*RUN)
+    running.until(lambda shown: "report" in shown and (own_home / "reporting").exists())
+    assert re.search(r"Fri 20:30:\d\d UTC · 16:30 New York · US_EQ POST_CLOSE", running.shown), (
+        "the market's clock"
+    )
+    assert re.search(r"[·○▸▶✓] +fetch", running.shown)
+    running.process.send_signal(number)
+    running.until(lambda shown: "go on with: prometheus run mine.py:p --session 2016-06-24" in shown)
+    assert running.process.wait(30) == code
+    assert json.loads(ask("status", "--json").stdout)["runs"][0]["abandoned"] is True
+    assert "no process works on this run" in ask("why", "report").stdout
+
+    (own_home / "wait").unlink()
+    assert json.loads(ask(*RUN, "--json").stdout)["state"] == "succeeded"
+    assert (own_home / "ran").read_text() == "fetch "
