@@ -65,6 +65,7 @@ class FramesSource:
     name: str = "frames"
     synthetic: bool = False
     notes: tuple[str, ...] = ()
+    sends_everything: bool = False  # as a vendor does whose file is not for one day
 
     def sessions(self, known_at: date) -> list[date]:
         days = self.prices["row_date"].unique().sort().to_list()
@@ -72,6 +73,8 @@ class FramesSource:
 
     def read(self, dataset: str, known_at: date, days: Collection[date]) -> pl.DataFrame:
         frame = self.prices if dataset == "prices" else self.volumes
+        if self.sends_everything:
+            return frame
         return frame.filter(pl.col("row_date").is_in(list(days)) | (pl.col("row_date") > known_at))
 
 

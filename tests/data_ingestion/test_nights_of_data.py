@@ -166,6 +166,28 @@ def test_the_real_panel_comes_with_its_warning_and_a_chained_index(night: Night)
     assert instruments[0]["issuer_id"] is None
 
 
+def test_a_night_has_the_past_that_its_rules_need(night: Night) -> None:
+    night(date(2011, 6, 30), source="reference")
+    done = night(date(2011, 7, 1), source="reference")
+    assert done["validate"]["days"] == 1
+    assert done["validate"]["quarantined"] == {"unadjusted_action": 1}
+    assert "MRO" not in set(
+        prices(date(2011, 7, 1)).filter(pl.col("date") == date(2011, 7, 1))["instrument_id"]
+    )
+
+
+def test_days_that_were_not_asked_for_are_left_as_they_were_staged(
+    make_desk: Callable[..., Desk], make_source: Callable[..., Any]
+) -> None:
+    source = real_source(make_source)
+    source.sends_everything = True
+    first = ingest(make_desk(D1), source, "volumes", D1, US)
+    assert first.days == len(source.sessions(D1))
+    source.volumes = source.volumes.with_columns(pl.col("dollar_volume") * 2)
+    second = ingest(make_desk(D2), source, "volumes", D2, US)
+    assert (second.days, second.rows) == (1, 120)
+
+
 @pytest.mark.parametrize(
     ("session", "message"),
     [

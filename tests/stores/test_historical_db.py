@@ -114,13 +114,15 @@ def test_a_covered_day_without_rows_loses_what_an_older_run_had_put_there(tmp_pa
 def test_two_markets_keep_their_own_rows_of_one_date(tmp_path: Path) -> None:
     store = HistoricalDb(tmp_path)
     store.write_days("prices", rows(D1, D2, close=1.0), write("us"), market="US_EQ")
-    store.write_days("prices", rows(D1, close=2.0), write("eu"), market="EU_EQ")
+    store.write_days("prices", rows(D1, D2, close=2.0), write("eu"), market="EU_EQ")
     assert store.write_days("prices", rows(D2, close=3.0), write("us2"), market="US_EQ").action == "replaced"
     us = store.as_of(D3, market="US_EQ").read("prices")
     assert us.columns == ["date", "instrument_id", "close"]
     assert us["close"].to_list() == [1.0, 1.0, 3.0, 3.0]
-    assert store.as_of(D3, market="EU_EQ").read("prices")["close"].to_list() == [2.0, 2.0]
-    assert store.as_of(D3, market="EU_EQ").last_date("prices") == D1
+    assert store.as_of(D3, market="EU_EQ").read("prices")["close"].to_list() == [2.0] * 4
+    store.write_days("prices", rows(D1).clear(), write("us3"), days=[D1], market="US_EQ")
+    assert store.as_of(D3, market="US_EQ").dates("prices") == [D2]
+    assert store.as_of(D3, market="EU_EQ").dates("prices") == [D1, D2]
     assert store.as_of(D3).read("prices").is_empty()
 
 

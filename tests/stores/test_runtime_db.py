@@ -125,6 +125,22 @@ def test_a_takeover_leaves_other_tasks_valid(db: RuntimeDb) -> None:
     assert db.refusals() == []
 
 
+def test_nobody_can_take_over_between_the_look_at_the_claim_and_the_commit(
+    db: RuntimeDb, engine: sa.Engine
+) -> None:
+    claim = db.claim(TASK, 1)
+    with db.commit(claim), engine.connect() as other:
+        if engine.dialect.name == "sqlite":
+            other.exec_driver_sql("PRAGMA busy_timeout=0")
+            other.rollback()
+            take_over = "BEGIN IMMEDIATE"
+        else:
+            take_over = "SELECT attempt FROM claims FOR UPDATE NOWAIT"
+        with pytest.raises(sa.exc.OperationalError, match="lock"):
+            other.exec_driver_sql(take_over)
+    assert db.claim(TASK, 2).attempt == 2
+
+
 def test_a_failing_transaction_keeps_nothing(db: RuntimeDb) -> None:
     claim = db.claim(TASK, 1)
 
