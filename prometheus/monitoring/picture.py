@@ -1,8 +1,9 @@
 """The one renderer: a `Scene` in, SVG text out; no clock, no files, equal scenes give equal bytes.
 
 From top to bottom: what night it is; the overview (sessions of each market, beneath them the work of each run,
-deadlines dashed, now as a line); when one run is shown, a lens on its work; the promises as cards; what needs a person. The size of the text is bounded: at most `MOST_ROWS` rows, `MOST_CARDS` cards and one shape per pixel
-column, however many tasks there are.
+deadlines dashed, now as a line); when one run is shown, a lens on its work; the promises as cards; what needs a person.
+The size of the text is bounded: at most `MOST_ROWS` rows, `MOST_CARDS` cards and one shape per pixel column, however
+many tasks there are.
 """
 
 from __future__ import annotations

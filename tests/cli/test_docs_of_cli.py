@@ -18,7 +18,8 @@ def commands() -> dict[str, set[str]]:
             for name, child in inner.items():
                 walk(child, (*words, name))
             return
-        flags = {flag for param in command.params for flag in (*param.opts, *param.secondary_opts)}  # type: ignore[attr-defined]  # click's own shape
+        params = getattr(command, "params", [])
+        flags = {flag for param in params for flag in (*param.opts, *param.secondary_opts)}
         found[" ".join(words)] = {flag for flag in flags if flag.startswith("--")}
 
     walk(typer.main.get_command(app), ())
