@@ -347,7 +347,7 @@ def _cards(canvas: Canvas, scene: Scene, frame: Frame, top: float) -> float:
         return top
     across = 1 if frame.narrow else min(len(shown), 4)
     room = frame.width - 2 * frame.margin
-    wide = (room - 12 * (across - 1)) / across
+    wide = (room - 12 * (across - 1)) / across if frame.narrow or across > 2 else min(room / 2 - 6, 460.0)
     several = len({run.name for run, _ in dues}) > 1
     for index, (run, due) in enumerate(shown):
         x = frame.margin + (index % across) * (wide + 12)
