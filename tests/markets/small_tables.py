@@ -22,6 +22,7 @@ def exchange(
     *,
     weekdays: tuple[int, ...] = (0, 1, 2, 3, 4),
     offset_minutes: int = 0,
+    offsets: tuple[tuple[int, int], ...] | None = None,
     first: date = MONDAY,
     last: date = LAST,
     verified_through: date | None = None,
@@ -43,7 +44,7 @@ def exchange(
         verified_through=ordinal(verified_through or last),
         days=bytes(days),
         patterns=patterns,
-        offsets=((0, offset_minutes),),
+        offsets=offsets or ((0, offset_minutes),),
         exceptions=exceptions,
     )
 

@@ -140,6 +140,33 @@ def test_a_composite_closes_early_when_all_that_close_last_close_early() -> None
     assert TradingCalendar("XA", book=book).early_closes(2024) == [TUESDAY, WEDNESDAY]
 
 
+def test_only_the_members_that_close_last_say_whether_a_composite_closes_early() -> None:
+    year = date(2024, 1, 1), date(2024, 12, 31)
+    long = hours("08:00 16:00"), hours("08:00 12:00", flags=EARLY_CLOSE)
+    first = exchange("XA", long, {TUESDAY: 2}, first=year[0], last=year[1])
+    mornings = exchange("XM", (hours("08:00 11:00"),), first=year[0], last=year[1])
+    book = CalendarBook(table([first, mornings], [Market("AM", ("XA", "XM"), "any", 0, 0)]))
+    assert TradingCalendar("AM", book=book).early_closes(2024) == [TUESDAY]
+
+
+def test_the_local_day_begins_in_the_offset_of_that_midnight_on_the_day_clocks_change() -> None:
+    # Sydney, 2024-04-07: from 11 to 10 hours ahead at 16:00 UTC of the day before; its Sunday began at 13:00 UTC.
+    change = int(at(date(2024, 4, 6), "16:00").timestamp()) // 60
+    sydney = exchange(
+        "XSYD",
+        (hours("00:00 06:00"),),
+        weekdays=(5,),
+        first=date(2024, 4, 1),
+        last=date(2024, 4, 14),
+        offsets=((0, 660), (change, 600)),
+    )
+    saturdays = TradingCalendar("XSYD", book=CalendarBook(table([sydney])))
+    evening = at(date(2024, 4, 6), "09:00")
+    assert saturdays.state_at(evening) is MarketState.OVERNIGHT
+    assert saturdays.next_transition(evening) == at(date(2024, 4, 6), "13:00")
+    assert saturdays.state_at(at(date(2024, 4, 6), "13:00")) is MarketState.HOLIDAY
+
+
 def test_mode_all_needs_every_member_and_mode_primary_only_the_first() -> None:
     days = (MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY)
     assert [calendar("BOTH").is_trading_day(day) for day in days] == [True, True, False, False, False]
