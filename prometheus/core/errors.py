@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class UserError(Exception):
     """Something the user gave cannot be used.
@@ -16,6 +18,9 @@ class UserError(Exception):
         self.hint = hint
         super().__init__(message, allowed, hint)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.allowed, self.hint), self.__dict__
+
     def __str__(self) -> str:
         parts = [self.message]
         if self.allowed:
@@ -23,6 +28,12 @@ class UserError(Exception):
         if self.hint:
             parts.append(f"Hint: {self.hint}.")
         return " ".join(parts)
+
+
+def _rebuild(kind: type[UserError], message: str, allowed: str | None, hint: str | None) -> UserError:
+    error = kind.__new__(kind)  # a kind may take other arguments than its base
+    UserError.__init__(error, message, allowed=allowed, hint=hint)
+    return error
 
 
 class DeclarationError(UserError):

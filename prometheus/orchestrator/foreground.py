@@ -191,8 +191,9 @@ def _drive(
     decisions: object = driver.turn(events)
     watch.look(is_forced=True)
     while decisions is not None and driver.scheduler.run_state(plan.run_id) is RunState.RUNNING:
-        decisions = driver.wait()
-        watch.look()
+        decisions = driver.wait(watch.unshown_for_us())
+        if decisions or watch.unshown_for_us() is not None:
+            watch.look()
     watch.look(is_forced=True)
     ledger.release(epoch)
     return _report(
@@ -252,10 +253,13 @@ class _Watch:
         self._note = ""
         self._last: Progress | None = None
         self._next_look_us = 0
+        self._is_behind = False  # something has changed since the last look
 
     def look(self, is_forced: bool = False) -> None:
         if not is_forced and monotonic_us() < self._next_look_us:
+            self._is_behind = True
             return
+        self._is_behind = False
         begun_us = monotonic_us()
         if self._run is None:
             self._run = ledger_run(self._ledger, self._run_id)  # its plan may be large and does not change
@@ -270,6 +274,10 @@ class _Watch:
         self._observe(self._last)
         # A look at a large run costs more: at most one part in thirty of the time goes into looking.
         self._next_look_us = monotonic_us() + max(OBSERVED_EVERY_US, 29 * (monotonic_us() - begun_us))
+
+    def unshown_for_us(self) -> int | None:
+        """How long the next look must still wait when something is unshown; None when all is shown."""
+        return max(0, self._next_look_us - monotonic_us()) if self._is_behind else None
 
     def note(self, text: str) -> None:
         """Show a note with what was last seen; the ledger may be away."""

@@ -90,7 +90,8 @@ class Launcher:
             },
             job_names=run.job_names,
             environment=self._environment,
-            directory=self.directory,
+            # A command names files beside the pipeline's; a function is at home where the user stands.
+            directory=self.directory if isinstance(job.target, str) else run.loaded.folder or self.directory,
             log_path=log_path(self.settings, task.run_id, task.job, order.attempt),
             log_limit_bytes=self._log_limit_bytes,
             memory_limit_mib=job.memory_limit_mib,

@@ -65,11 +65,16 @@ class Driver:
             self.executor.acknowledge(facts)
         return decisions
 
-    def wait(self) -> list[Decision] | None:
-        """Wait for what comes next and do its turn; None when nothing can come any more."""
+    def wait(self, at_most_us: int | None = None) -> list[Decision] | None:
+        """Wait for what comes next and do its turn; None when nothing can come any more.
+
+        After `at_most_us` it returns an empty list, so that the caller may show what it has not shown yet.
+        """
         timeout_us = self._how_long()
         if timeout_us is None and not self.scheduler.in_flight:
             return None
+        if at_most_us is not None:
+            timeout_us = at_most_us if timeout_us is None else min(timeout_us, at_most_us)
         facts = self.executor.facts(timeout_us)
         now_us = self.clock.now_us()
         events = [event_of(fact, now_us) for fact in facts]
