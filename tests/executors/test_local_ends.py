@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -254,6 +255,32 @@ def test_when_the_scheduler_is_killed_everything_ends_at_once(
     daemon.stdout.close()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(daemon.pid, signal.SIGKILL)
+
+
+def test_when_scheduler_and_fork_server_are_killed_together_workers_end_at_once(
+    folder: Path, ended: Any
+) -> None:
+    (folder / "jobs.py").write_text(
+        "import os, time\ndef alone(task):\n"
+        "    with open(task.params['pids'], 'w') as file:\n        file.write(f'{os.getpid()}\\n')\n"
+        "    time.sleep(1000)\n"
+    )
+    daemon = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", DAEMON.replace("stubborn", "alone"), str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert daemon.stdout is not None
+    server, *workers, _, scratch = daemon.stdout.readline().split()
+    assert len(workers) == 2
+    os.kill(daemon.pid, signal.SIGSTOP)  # so that it cannot clean up after its server
+    os.kill(int(server), signal.SIGKILL)
+    assert all(ended(int(pid)) for pid in workers)
+    daemon.kill()
+    daemon.wait()
+    daemon.stdout.close()
+    shutil.rmtree(scratch)
 
 
 def test_closing_leaves_no_process_and_no_file(local: Any, tmp_path: Path, alive: Any) -> None:
