@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 Theme = Literal["auto", "light", "dark"]
@@ -42,10 +43,6 @@ _DARK = {
 }
 
 
-def _variables(colours: dict[str, str]) -> str:
-    return ";".join(f"--{name}:{colour}" for name, colour in colours.items())
-
-
 _RULES = """
 .desk text{fill:var(--ink);font-variant-numeric:tabular-nums}
 .desk .h1{font-size:20px;font-weight:600}
@@ -79,16 +76,24 @@ PATTERNS = (
 )
 
 
+def _coloured(colours: dict[str, str]) -> str:
+    """The rules with literal colours: image viewers and converters know no variables and would paint all of it black."""
+    return re.sub(r"var\(--(\w+)\)", lambda found: colours[found[1]], _RULES.strip())
+
+
+def _only_colours(rules: str) -> str:
+    """What of the rules a second set of colours must say again."""
+    kept = []
+    for selector, body in re.findall(r"([^{}]+)\{([^{}]*)\}", rules):
+        said = [part for part in body.split(";") if "#" in part and "url(" not in part]
+        if said:
+            kept.append(f"{selector.strip()}{{{';'.join(said)}}}")
+    return "".join(kept)
+
+
 def style(theme: Theme) -> str:
     """The style sheet; "auto" follows the reader's own choice of light or dark."""
-    match theme:
-        case "light":
-            colours = f".desk{{{_variables(_LIGHT)}}}"
-        case "dark":
-            colours = f".desk{{{_variables(_DARK)}}}"
-        case "auto":
-            colours = (
-                f".desk{{{_variables(_LIGHT)}}}"
-                f"@media (prefers-color-scheme:dark){{.desk{{{_variables(_DARK)}}}}}"
-            )
-    return f"<style>{colours}.desk text{{font-family:{_FONTS}}}{_RULES.strip()}</style>"
+    rules = _coloured(_DARK if theme == "dark" else _LIGHT)
+    if theme == "auto":
+        rules += f"@media (prefers-color-scheme:dark){{{_only_colours(_coloured(_DARK))}}}"
+    return f"<style>.desk text{{font-family:{_FONTS}}}{rules}</style>"
