@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 
 class UserError(Exception):
     """Something the user gave cannot be used.
@@ -18,16 +16,19 @@ class UserError(Exception):
         self.hint = hint
         super().__init__(message, allowed, hint)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.message, self.allowed, self.hint), self.__dict__
 
     def __str__(self) -> str:
-        parts = [self.message]
+        more = []
         if self.allowed:
-            parts.append(f"Allowed: {self.allowed}.")
+            more.append(f"Allowed: {self.allowed}.")
         if self.hint:
-            parts.append(f"Hint: {self.hint}.")
-        return " ".join(parts)
+            more.append(f"Hint: {self.hint}.")
+        if not more:
+            return self.message
+        stop = "" if self.message.endswith((".", "!", "?")) else "."
+        return " ".join([self.message + stop, *more])
 
 
 def _rebuild(kind: type[UserError], message: str, allowed: str | None, hint: str | None) -> UserError:
