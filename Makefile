@@ -72,10 +72,10 @@ $(VENV)/.%: locks/build.in | $(VENV)/.made
 	@set=$$(echo '$*' | sed 's/-[0-9]*$$//'); echo "make: installing locks/$$set.txt (the first time takes a minute or two)"; \
 	if command -v uv >/dev/null; then \
 	    uv pip install -q --python $(BIN)/python --require-hashes -r locks/$$set.txt && \
-	    uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	    uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation --config-settings editable_mode=compat -e .; \
 	else \
 	    $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r locks/$$set.txt && \
-	    $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	    $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --config-settings editable_mode=compat -e .; \
 	fi
 	@rm -f $(VENV)/.$$(echo '$*' | sed 's/-[0-9]*$$//')-*; touch $@
 
