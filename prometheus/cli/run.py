@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -141,7 +142,19 @@ def result_json(report: RunReport, picture: Path | None) -> dict[str, Json]:
         "picture": None if picture is None else str(picture),
         "resumed": report.resumed,
         "was_finished": report.was_finished,
+        "notes": notes_of(report),
     }
+
+
+def notes_of(report: RunReport) -> list[str]:
+    """What jobs want people to know of their results: the texts under "notes" in their outputs, each once."""
+    found: dict[str, None] = {}
+    for task in report.tasks:
+        output = json.loads(task.output) if task.output else None
+        notes = output.get("notes") if isinstance(output, dict) else None
+        if isinstance(notes, list):
+            found.update((note, None) for note in notes if isinstance(note, str))
+    return list(found)
 
 
 def _draw(face: Face, report: RunReport, command: str) -> Path | None:
@@ -153,6 +166,7 @@ def _draw(face: Face, report: RunReport, command: str) -> Path | None:
     remarks = [
         f"{task.job} failed: {_said(report, task.task_id)}" for task in report.tasks if task.state == "failed"
     ]
+    remarks += [note for note in notes_of(report) if "synthetic" in note.lower()]
     if exit_code(report) != 0:
         remarks.append(f"go on with: {command}")
     plan = report.run.plan
@@ -196,6 +210,8 @@ def _tell(face: Face, report: RunReport, command: str) -> None:
     out.print()
     for slo in report.slos:
         out.print(slo_line(slo.name, slo.state, slo.deadline_us, slo.finished_us, last), soft_wrap=True)
+    for note in notes_of(report):
+        out.print(f"\n! {cell(note)}", soft_wrap=True)
     _failures(face, report, command, out)
 
 

@@ -174,6 +174,25 @@ def hangs(task):
     assert "ran longer than its timeout of 1s" in err
 
 
+def test_what_jobs_note_about_their_results_is_told_once(start: Start, tmp_path: Path) -> None:
+    body = """
+@p.job
+def one(task):
+    return {"notes": ["SYNTHETIC DATA: no real stock"], "rows": 1}
+
+@p.job
+def two(task):
+    return {"notes": ["SYNTHETIC DATA: no real stock", 7]}
+
+@p.job
+def three(task):
+    return [1]
+"""
+    _, report, _ = outcome(start(body))
+    assert report["notes"] == ["SYNTHETIC DATA: no real stock"]
+    assert "SYNTHETIC DATA" in Path(report["picture"]).read_text()
+
+
 def test_a_hundred_megabytes_on_stdout_cost_a_bounded_log_and_nothing_else(
     start: Start, tmp_path: Path
 ) -> None:
