@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 
 from prometheus.core.errors import UserError
-from prometheus.core.instants import DAY_US, SECOND_US, from_us, midnight_us, parse_duration
+from prometheus.core.instants import DAY_US, SECOND_US, from_us, iso, midnight_us, parse_duration
 from prometheus.core.settings import Settings
 from prometheus.core.time import TradingCalendar
 from prometheus.executors.contract import Executor
@@ -97,13 +97,14 @@ def run_pipeline(request: RunRequest, settings: Settings, observe: Callable[[Pro
         stack.callback(executor.close)
         loaded = load_pipeline(request.pipeline, settings)
         plan = _plan(request, loaded)
-        url = replay_ledger_url(settings, plan.run_id)
         if request.ledger_url is not None:
             url = request.ledger_url
-        elif settings.ledger.url is not None or not plan.replayed:
+        elif not plan.replayed:
             url = settings.ledger_url
-        elif request.again:
-            _put_aside(settings, plan.run_id)
+        else:
+            url = replay_ledger_url(settings, plan.run_id)
+            if request.again:
+                _put_aside(settings, plan.run_id)
         ledger = open_ledger(url)
         stack.callback(ledger.close)
         return _drive(request, settings, loaded, plan, ledger, url, executor, observe)
@@ -155,14 +156,15 @@ def _drive(
 ) -> RunReport:
     wall_us = LiveClock().now_us()
     epoch = ledger.acquire(f"prometheus run, process {os.getpid()} on {socket.gethostname()}", wall_us)
-    snapshot = ledger.load()
-    known = {run.run_id: run for run in snapshot.runs}
-    row = known.get(plan.run_id)
+    snapshot = _own(ledger.load(), plan.run_id)
+    row = snapshot.runs[0] if snapshot.runs else None
     if row is not None and row.state in (RunState.SUCCEEDED, RunState.DEGRADED):
         return _report(settings, ledger, url, plan.run_id, resumed=False, was_finished=True, is_stuck=False)
     if row is not None:
         _check_pin(request, row.plan, loaded)
         plan = row.plan
+    if plan.replayed:
+        _check_time(plan, row, snapshot.at_us, url)
     clock: Clock = ReplayClock(max(plan.release_us, snapshot.at_us)) if plan.replayed else LiveClock()
     capacity = capacity_of(settings)
     faults = check_fits(loaded.spec, capacity)
@@ -205,6 +207,30 @@ def _drive(
         was_finished=False,
         is_stuck=decisions is None,
     )
+
+
+def _own(snapshot: Snapshot, run_id: str) -> Snapshot:
+    """What a ledger says of one run; a run in the foreground leaves the others of its ledger alone."""
+    tasks = tuple(task for task in snapshot.tasks if task.run_id == run_id)
+    ids = {task.task_id for task in tasks}
+    return Snapshot(
+        at_us=snapshot.at_us,
+        capacity=snapshot.capacity,
+        runs=tuple(run for run in snapshot.runs if run.run_id == run_id),
+        tasks=tasks,
+        attempts=tuple(attempt for attempt in snapshot.attempts if attempt.task_id in ids),
+        slos=tuple(slo for slo in snapshot.slos if slo.run_id == run_id),
+    )
+
+
+def _check_time(plan: RunPlan, row: RunRow | None, at_us: int, url: str) -> None:
+    """A ledger's time never goes back, so a replay cannot be written into one that has seen a later night."""
+    if row is None and at_us > plan.release_us:
+        raise UserError(
+            f"the ledger {url} has seen {iso(at_us)}, but {plan.run_id} begins at {iso(plan.release_us)}",
+            allowed="a ledger in which nothing later has happened",
+            hint="leave --ledger out: a replay gets a file of its own",
+        )
 
 
 def _resumption(snapshot: Snapshot, now_us: int) -> list[Event]:

@@ -174,6 +174,23 @@ def hangs(task):
     assert "ran longer than its timeout of 1s" in err
 
 
+def test_runs_that_share_a_ledger_leave_each_other_alone(start: Start, tmp_path: Path) -> None:
+    """The first fails and stays failed; a later session in the same ledger neither retries it nor trips over it."""
+    body = THREE.replace("time.sleep(600)", 'raise ValueError("no prices today")')
+    ledger = f"sqlite:///{tmp_path / 'shared.db'}"
+    code, _, _ = outcome(start(body, "--ledger", ledger))
+    assert code == 1
+    (tmp_path / "go").write_text("")
+    before = executions(tmp_path)
+    process = start(body, "--ledger", ledger, "--session", "2016-06-27")
+    code, report, err = outcome(process)
+    assert (code, report["state"], report["session"]) == (0, "succeeded", "2016-06-27"), err
+    assert executions(tmp_path) == [*before, "first 1", "middle 1", "last 1"]
+    code, _, err = outcome(start(body, "--ledger", ledger, "--session", "2016-06-23"))
+    assert code == 2
+    assert "a replay gets a file of its own" in err
+
+
 def test_what_jobs_note_about_their_results_is_told_once(start: Start, tmp_path: Path) -> None:
     body = """
 @p.job
