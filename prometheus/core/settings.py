@@ -41,6 +41,7 @@ class LedgerSettings(_Section):
     """Where the scheduler remembers."""
 
     url: str | None = None
+    alone: bool = False  # look at no other ledger, replays included: so when a flag names it
     patience: str = "30s"  # how long it may be away before a run in the foreground gives up
 
 
@@ -167,6 +168,8 @@ def load_settings(
         if value is not None:
             _put(values, path, value)
             source[path] = f"the flag for {'.'.join(path)}"
+            if path == ("ledger", "url"):
+                _put(values, ("ledger", "alone"), True)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:

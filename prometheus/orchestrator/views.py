@@ -77,19 +77,23 @@ def night_of(settings: Settings, run_id: str) -> Night:
 
 def attempts_of(night: Night, tasks: Sequence[TaskRow] | None = None) -> tuple[AttemptRow, ...]:
     """The attempts of some tasks of a night (default: all), task by task, in order."""
-    wanted = night.tasks if tasks is None else tasks
     with _reading(night.ledger_url) as ledger:
-        return tuple(row for task in wanted if task.attempts for row in ledger.attempts(task.task_id))
+        if tasks is None:
+            return tuple(ledger.attempts_of(night.run.run_id))
+        return tuple(row for task in tasks if task.attempts for row in ledger.attempts(task.task_id))
 
 
 def ledger_urls(settings: Settings) -> list[str]:
-    """The ledgers that exist: the settings' own, then those of replayed sessions, newest first."""
+    """The ledgers that exist: the settings' own, then those of replayed sessions, newest first.
+
+    One that `--ledger` names stands alone: `UserError` if it does not exist.
+    """
     found = [settings.ledger_url] if exists(settings.ledger_url) else []
-    if settings.ledger.url is not None:
+    if settings.ledger.alone:
         if not found:
             raise UserError(
                 f"there is no ledger at {settings.ledger.url}",
-                hint="`prometheus run` makes it; or correct --ledger, PROMETHEUS_LEDGER_URL or prometheus.toml",
+                hint="`prometheus run` makes it; or correct --ledger",
             )
         return found
     files = sorted(

@@ -312,3 +312,25 @@ def bigger(task):
     assert "nothing is lost" in limited.stderr
     code, report, _ = outcome(start(body))
     assert (code, report["state"]) == (0, "succeeded")
+
+
+def test_a_replay_is_found_also_where_the_desk_names_another_ledger_for_its_live_runs(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "go").write_text("")
+    live = f"sqlite:///{tmp_path / 'live.db'}"
+    code, report, _ = outcome(start(THREE, PROMETHEUS_LEDGER_URL=live))
+    assert code == 0
+    assert report["ledger"].endswith("/replay/wrong.2016-06-24.db")
+    assert not (tmp_path / "live.db").exists()
+    status = subprocess.run(
+        [sys.executable, "-m", "prometheus", "status"],
+        cwd=tmp_path,
+        env={**os.environ, "PROMETHEUS_LEDGER_URL": live},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert status.returncode == 0, status.stderr
+    assert "wrong.2016-06-24" in status.stdout
