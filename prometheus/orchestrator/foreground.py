@@ -107,7 +107,7 @@ def run_pipeline(request: RunRequest, settings: Settings, observe: Callable[[Pro
                 _put_aside(settings, plan.run_id)
         ledger = open_ledger(url)
         stack.callback(ledger.close)
-        return _drive(request, settings, loaded, plan, ledger, url, executor, observe)
+        return _drive(settings, loaded, plan, ledger, url, executor, observe)
 
 
 def replay_ledger_url(settings: Settings, run_id: str) -> str:
@@ -145,7 +145,6 @@ def _latest_closed(market: str, now_us: int) -> date:
 
 
 def _drive(
-    request: RunRequest,
     settings: Settings,
     loaded: LoadedPipeline,
     plan: RunPlan,
@@ -161,7 +160,7 @@ def _drive(
     if row is not None and row.state in (RunState.SUCCEEDED, RunState.DEGRADED):
         return _report(settings, ledger, url, plan.run_id, resumed=False, was_finished=True, is_stuck=False)
     if row is not None:
-        _check_pin(request, row.plan, loaded)
+        _check_pin(row.plan, loaded)
         plan = row.plan
     if plan.replayed:
         _check_time(plan, row, snapshot.at_us, url)
@@ -246,7 +245,7 @@ def _resumption(snapshot: Snapshot, now_us: int) -> list[Event]:
     return events
 
 
-def _check_pin(request: RunRequest, plan: RunPlan, loaded: LoadedPipeline) -> None:
+def _check_pin(plan: RunPlan, loaded: LoadedPipeline) -> None:
     if plan.pin == loaded.pin:
         return
     raise UserError(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from night_task import NightTask
 
 from prometheus.core.ids import Json
 from prometheus.core.settings import Settings, load_settings
@@ -44,37 +45,6 @@ SMALL: Mapping[str, Json] = {
     "universe": {"config": {"core_size": 20, "satellite_size": 8}},
     "portfolio": {"config": {"max_weight": 0.08}},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class NightTask:
-    """A task value: what a run would hand to a job."""
-
-    session: date
-    name: str
-    attempt: int = 1
-    market: str = "US_EQ"
-    mode: str = "full"
-    resume: Json = None
-    pin: str = "0" * 64
-    params: Mapping[str, Json] = field(default_factory=dict)
-
-    @property
-    def run_id(self) -> str:
-        return f"us_eq_daily.{self.session.isoformat()}"
-
-    @property
-    def task_id(self) -> str:
-        return f"{self.run_id}.{self.name}"
-
-    def calendar(self, market: str | None = None) -> TradingCalendar:
-        return TradingCalendar(market or self.market)
-
-    def output(self, job: str | Callable[..., object]) -> Json:
-        raise AssertionError(f"engines read the stores, not the output of {job}")
-
-    def checkpoint(self, state: Json) -> None:
-        raise AssertionError(f"engines are short and keep no {state}")
 
 
 @dataclass(frozen=True, slots=True)

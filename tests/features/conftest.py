@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from night_task import NightTask
 
-from prometheus.core.ids import Json
 from prometheus.core.time import TradingCalendar
 from prometheus.stores.historical import HistoricalDb, WriteId
 from prometheus.stores.wide import lengthen
 
 SESSIONS = 330
 INSTRUMENTS = 12
-
-
-@dataclass(frozen=True, slots=True)
-class NightTask:
-    """A task value: what a run would hand to a job."""
-
-    session: date
-    name: str
-    attempt: int = 1
-    market: str = "US_EQ"
-    mode: str = "full"
-    resume: Json = None
-    pin: str = "0" * 64
-    params: Mapping[str, Json] = field(default_factory=dict)
-
-    @property
-    def run_id(self) -> str:
-        return f"us_eq_daily.{self.session.isoformat()}"
-
-    @property
-    def task_id(self) -> str:
-        return f"{self.run_id}.{self.name}"
-
-    def calendar(self, market: str | None = None) -> TradingCalendar:
-        return TradingCalendar(market or self.market)
-
-    def output(self, job: str | Callable[..., object]) -> Json:
-        raise AssertionError(f"feature jobs read tables, not the output of {job}")
-
-    def checkpoint(self, state: Json) -> None:
-        raise AssertionError(f"feature jobs are short and keep no {state}")
 
 
 @pytest.fixture(scope="session")
