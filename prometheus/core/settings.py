@@ -81,6 +81,13 @@ class ExecutorSettings(_Section):
     grace: str = "10s"  # between asking a job to stop and killing it
 
 
+class EngineSettings(_Section):
+    """Which engine decides, and what it is told beside its defaults (docs/engines.md)."""
+
+    use: str | None = None  # package.module:name or path/file.py:name; None = the shipped one
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
 class WebSettings(_Section):
     """The page and the API."""
 
@@ -106,6 +113,7 @@ class Settings(_Section):
     executor: ExecutorSettings = ExecutorSettings()
     web: WebSettings = WebSettings()
     alerts: AlertSettings = AlertSettings()
+    engines: dict[str, EngineSettings] = Field(default_factory=dict)
     markets: dict[str, dict[str, Any]] = Field(default_factory=dict)
     auth: dict[str, Any] = Field(default_factory=dict)
 

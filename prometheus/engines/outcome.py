@@ -43,7 +43,9 @@ class TableRows:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`action` is what is proposed, as JSON; `summary` is the job's small answer to whoever watches."""
+    """`action` is what is proposed, as JSON (None: a report that decides nothing, so no decision is kept);
+    `summary` is the job's small answer to whoever watches.
+    """
 
     engine: str
     market_id: str
@@ -51,7 +53,7 @@ class Outcome:
     config: Mapping[str, Json]
     tables: tuple[TableRows, ...]
     input_refs: tuple[Json, ...]
-    action: Mapping[str, Json]
+    action: Mapping[str, Json] | None
     summary: Mapping[str, Json]
 
 
@@ -60,14 +62,21 @@ def context_id_of(market_id: str, as_of_date: date) -> str:
     return f"{market_id}.{as_of_date.isoformat()}"
 
 
-def record(desk: Desk, outcome: Outcome, *, run_id: str, task: str) -> dict[str, Json]:
+def record(
+    desk: Desk, outcome: Outcome, *, run_id: str, task: str, implementation: str | None = None
+) -> dict[str, Json]:
     """Keep configuration, rows and decision in one transaction under the attempt's claim; returns the job's answer.
 
+    `implementation` names an engine that is not the shipped one; it is kept with the configuration. If the night's data
+    was found to be of less quality than it should be, decision and answer say so under "degraded".
     Raises `ClaimLostError` if a later attempt has taken over: nothing is kept then.
     """
     runtime = desk.runtime
+    config = dict(outcome.config) if implementation is None else {**outcome.config, "use": implementation}
+    doubts = degraded(runtime, outcome.as_of_date, outcome.market_id)
+    marked: dict[str, Json] = {"degraded": doubts} if doubts else {}
     with desk.writer.commit() as connection:
-        config_id = runtime.record_config(connection, outcome.engine, outcome.config)
+        config_id = runtime.record_config(connection, outcome.engine, config)
         outputs = []
         for part in outcome.tables:
             rows = [{**row, "config_id": config_id, "run_id": run_id} for row in part.rows]
@@ -76,6 +85,8 @@ def record(desk: Desk, outcome: Outcome, *, run_id: str, task: str) -> dict[str,
             outputs.append(
                 {"table": part.table, "key": key, "rows": len(rows), "digest": rows_digest(rows, part.key)}
             )
+        if outcome.action is None:
+            return {**outcome.summary, **marked}
         decision = Decision(
             engine=outcome.engine,
             context_id=context_id_of(outcome.market_id, outcome.as_of_date),
@@ -84,12 +95,18 @@ def record(desk: Desk, outcome: Outcome, *, run_id: str, task: str) -> dict[str,
             config_id=config_id,
             input_refs=list(outcome.input_refs),
             output_refs=outputs,
-            proposed_action=dict(outcome.action),
+            proposed_action={**outcome.action, **marked},
             run_id=run_id,
             task=task,
         )
         decision_id = runtime.record_decision(connection, decision)
-    return {**outcome.summary, "decision_id": decision_id}
+    return {**outcome.summary, **marked, "decision_id": decision_id}
+
+
+def degraded(runtime: RuntimeDb, as_of_date: date, market_id: str) -> list[str]:
+    """What was wrong with the session's data and did not stop the night: "dataset: finding", in order."""
+    found = runtime.rows("data_quality", as_of_date=as_of_date, market_id=market_id, verdict="degraded")
+    return [f"{row['dataset']}: {finding}" for row in found for finding in row["findings"]]
 
 
 def decision_of(runtime: RuntimeDb, engine: str, as_of_date: date, market_id: str) -> Row:

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 # The newest migration. Compared with the database by a plain SELECT, so that a job need not load Alembic.
-HEAD = "0001"
+HEAD = "0002"
 
 # On PostgreSQL the tables live in this schema, in the default one never.
 POSTGRES_SCHEMA = "desk_runtime"
@@ -62,6 +62,34 @@ instruments = sa.Table(
     sa.Column("attributes", sa.JSON, nullable=False),
 )
 
+# What the night found out about its data, a row a dataset. `verdict`: ok, degraded (the night goes on, marked), failed.
+
+data_quality = sa.Table(
+    "data_quality",
+    metadata,
+    _key("as_of_date", sa.Date),
+    _key("market_id", sa.Text),
+    _key("dataset", sa.Text),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("findings", sa.JSON, nullable=False),  # sentences
+    sa.Column("counts", sa.JSON, nullable=False),  # rows, clean, quarantined by rule
+    sa.Column("run_id", sa.Text, nullable=False),
+)
+
+# Snapshots of issuers, one whenever something new was learnt of one.
+
+profile_snapshots = sa.Table(
+    "profile_snapshots",
+    metadata,
+    _key("as_of_date", sa.Date),
+    _key("market_id", sa.Text),
+    _key("issuer_id", sa.Text),
+    sa.Column("profile", sa.JSON, nullable=False),
+    sa.Column("reasons", sa.JSON, nullable=False),  # what was new
+    sa.Column("synthetic", sa.Boolean, nullable=False),  # whether any of it is
+    *_written_by(),
+)
+
 # What the engines decided. Each is keyed by (as_of_date, market_id, ...) and replaced as a whole by a re-run.
 
 engine_configs = sa.Table(
@@ -81,6 +109,44 @@ regimes = sa.Table(
     sa.Column("probabilities", sa.JSON, nullable=False),  # label -> filtered probability
     sa.Column("transition", sa.JSON, nullable=False),  # rows sum to 1, in the order of `probabilities`
     sa.Column("features", sa.JSON, nullable=False),
+    *_written_by(),
+)
+
+# Entities of the three tables that follow: `entity_type` is instrument, market or portfolio.
+
+stability_vectors = sa.Table(
+    "stability_vectors",
+    metadata,
+    _key("as_of_date", sa.Date),
+    _key("market_id", sa.Text),
+    _key("entity_type", sa.Text),
+    _key("entity_id", sa.Text),
+    sa.Column("components", sa.JSON, nullable=False),  # name -> in [0, 1], 1 = most fragile
+    sa.Column("stability", sa.Double, nullable=False),  # in [0, 1], 1 = most stable
+    *_written_by(),
+)
+
+fragility_measures = sa.Table(
+    "fragility_measures",
+    metadata,
+    _key("as_of_date", sa.Date),
+    _key("market_id", sa.Text),
+    _key("entity_type", sa.Text),
+    _key("entity_id", sa.Text),
+    sa.Column("fragility", sa.Double, nullable=False),  # in [0, 1]
+    sa.Column("scenario_losses", sa.JSON, nullable=False),  # scenario -> loss, a share of value
+    *_written_by(),
+)
+
+soft_target_classes = sa.Table(
+    "soft_target_classes",
+    metadata,
+    _key("as_of_date", sa.Date),
+    _key("market_id", sa.Text),
+    _key("entity_type", sa.Text),
+    _key("entity_id", sa.Text),
+    sa.Column("soft_target", sa.Text, nullable=False),  # NONE, WATCHLIST, SOFT_TARGET
+    sa.Column("reason", sa.Text, nullable=False),
     *_written_by(),
 )
 
@@ -132,6 +198,32 @@ risk_reports = sa.Table(
     _key("portfolio_id", sa.Text),
     sa.Column("report", sa.JSON, nullable=False),
     *_written_by(),
+)
+
+# What research and the late-night analytics found. `kind`: backtest, deciles, performance_by_regime, ...
+
+research_reports = sa.Table(
+    "research_reports",
+    metadata,
+    _key("as_of_date", sa.Date),
+    _key("market_id", sa.Text),
+    _key("kind", sa.Text),
+    sa.Column("report", sa.JSON, nullable=False),
+    *_written_by(),
+)
+
+# Rows that were moved out of this database into files, and how to know them again.
+
+archives = sa.Table(
+    "archives",
+    metadata,
+    _key("archive_id", sa.Text),
+    sa.Column("table_name", sa.Text, nullable=False),
+    sa.Column("first_date", sa.Date, nullable=False),
+    sa.Column("last_date", sa.Date, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
 )
 
 engine_decisions = sa.Table(

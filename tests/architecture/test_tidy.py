@@ -116,7 +116,8 @@ def test_no_lock_names_an_index() -> None:
 
 def test_the_smaller_locks_are_cut_from_the_larger() -> None:
     pins = {
-        path.stem: set(re.findall(r"^[\w.-]+==\S+(?: ;[^\\]*)?", path.read_text(), re.M))
+        # Without markers: what one extra wants on some platforms only, another may want on all.
+        path.stem: set(re.findall(r"^[\w.-]+==\S+", path.read_text(), re.M))
         for path in (ROOT / "locks").glob("*.txt")
     }
     assert pins["desk"]

@@ -20,6 +20,7 @@ from prometheus.engines.assessment.combination import Score, combine, informatio
 from prometheus.engines.assessment.config import AssessmentConfig
 from prometheus.engines.assessment.families import FAMILIES, MONTH, YEAR, Evidence, raw, standardised
 from prometheus.engines.configs import config_json
+from prometheus.engines.engine import Engine, Inputs
 from prometheus.engines.outcome import (
     Outcome,
     ShortHistoryError,
@@ -32,7 +33,7 @@ from prometheus.engines.outcome import (
 )
 from prometheus.engines.regime.config import LABELS
 from prometheus.stores.historical import HistoricalView
-from prometheus.stores.runtime import Row, RuntimeDb
+from prometheus.stores.runtime import Row
 from prometheus.stores.wide import FloatArray, aligned, widen
 
 ENGINE = "assessment"
@@ -41,15 +42,9 @@ ATTRACTIVE, NEUTRAL, UNATTRACTIVE = "attractive", "neutral", "unattractive"
 SURVIVORSHIP = "the panel may hold survivors only: measured coefficients flatter"
 
 
-def run(
-    as_of_date: date,
-    view: HistoricalView,
-    runtime: RuntimeDb,
-    config: AssessmentConfig,
-    *,
-    market_id: str,
-) -> Outcome:
+def run(as_of_date: date, inputs: Inputs, config: AssessmentConfig) -> Outcome:
     """Scores of all instruments traded on `as_of_date`; raises `ShortHistoryError` without a year of sessions."""
+    view, runtime, market_id = inputs.view, inputs.runtime, inputs.market_id
     regime = decision_of(runtime, "regime", as_of_date, market_id)
     weights = family_weights(config, regime["proposed_action"]["probabilities"])
     frames, evidence, instruments = _read(view, as_of_date, config)
@@ -165,3 +160,6 @@ def _rows(
             }
         )
     return rows
+
+
+engine = Engine(ENGINE, AssessmentConfig, run)

@@ -17,6 +17,7 @@ import polars as pl
 
 from prometheus.core.ids import Json
 from prometheus.engines.configs import config_json
+from prometheus.engines.engine import Engine, Inputs
 from prometheus.engines.outcome import (
     Outcome,
     ShortHistoryError,
@@ -49,19 +50,13 @@ class Held:
     rows: tuple[Row, ...] = ()
 
 
-def run(
-    as_of_date: date,
-    view: HistoricalView,
-    runtime: RuntimeDb,
-    config: PortfolioConfig,
-    *,
-    market_id: str,
-    target_session: date,
-) -> Outcome:
-    """Target weights for `target_session`, decided with what is known on `as_of_date`.
+def run(as_of_date: date, inputs: Inputs, config: PortfolioConfig) -> Outcome:
+    """Target weights for the next session, decided with what is known on `as_of_date`.
 
     Raises `NoPortfolioError` if the universe is empty or no portfolio meets the limits even when relaxed.
     """
+    view, runtime, market_id = inputs.view, inputs.runtime, inputs.market_id
+    target_session = inputs.calendar.next_trading_day(as_of_date)
     universe = decision_of(runtime, "universe", as_of_date, market_id)
     assessment = decision_of(runtime, "assessment", as_of_date, market_id)
     if not view.has(MODELS, as_of_date):
@@ -203,3 +198,6 @@ def _rows(
         }
         for name in sorted({*targets, *held.weights})
     ]
+
+
+engine = Engine(ENGINE, PortfolioConfig, run)

@@ -16,12 +16,11 @@ import polars as pl
 
 from prometheus.core.ids import Json
 from prometheus.engines.configs import config_json
+from prometheus.engines.engine import Engine, Inputs
 from prometheus.engines.outcome import Outcome, ShortHistoryError, TableRows, historical_ref, rounded
 from prometheus.engines.regime.config import LABELS, RegimeConfig
 from prometheus.engines.regime.hmm import HmmlearnModel
 from prometheus.engines.regime.model import GaussianStates, RegimeModel, filtered
-from prometheus.stores.historical import HistoricalView
-from prometheus.stores.runtime import RuntimeDb
 from prometheus.stores.wide import FloatArray
 
 ENGINE = "regime"
@@ -45,15 +44,9 @@ class Regime:
         return LABELS[int(np.argmax(self.probabilities))]
 
 
-def run(
-    as_of_date: date,
-    view: HistoricalView,
-    runtime: RuntimeDb,
-    config: RegimeConfig,
-    *,
-    market_id: str,
-) -> Outcome:
+def run(as_of_date: date, inputs: Inputs, config: RegimeConfig) -> Outcome:
     """The market's regime on `as_of_date`; raises `ShortHistoryError` before the model can be fitted."""
+    view, market_id = inputs.view, inputs.market_id
     panel = view.read(PANELS, columns=["date", *FEATURES]).drop_nulls()
     if panel.height < config.minimum_sessions or panel["date"][-1] != as_of_date:
         last = panel["date"][-1] if panel.height else "none"
@@ -100,3 +93,6 @@ def judge(observed: FloatArray, model: RegimeModel) -> Regime:
     standard = (observed - observed.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
     states = model.fit(standard).ordered()
     return Regime(filtered(states, standard)[-1], states, len(observed))
+
+
+engine = Engine(ENGINE, RegimeConfig, run)

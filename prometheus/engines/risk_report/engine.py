@@ -15,10 +15,17 @@ from pydantic import Field
 
 from prometheus.core.ids import Json
 from prometheus.engines.configs import config_json
-from prometheus.engines.outcome import ShortHistoryError, TableRows, decision_of, rounded
+from prometheus.engines.engine import Engine, Inputs
+from prometheus.engines.outcome import (
+    Outcome,
+    ShortHistoryError,
+    TableRows,
+    decision_of,
+    decision_ref,
+    rounded,
+)
 from prometheus.engines.risk_report.measures import Loss, historical, parametric, risk_shares
 from prometheus.stores.historical import HistoricalView
-from prometheus.stores.runtime import RuntimeDb
 from prometheus.stores.wide import FloatArray, widen
 
 ENGINE = "risk_report"
@@ -39,24 +46,9 @@ class RiskReportConfig:
     contributors: Annotated[int, Field(ge=1)] = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """`rows` to keep; `summary` is the job's answer."""
-
-    config: dict[str, Json]
-    rows: TableRows
-    summary: dict[str, Json]
-
-
-def run(
-    as_of_date: date,
-    view: HistoricalView,
-    runtime: RuntimeDb,
-    config: RiskReportConfig,
-    *,
-    market_id: str,
-) -> Report:
+def run(as_of_date: date, inputs: Inputs, config: RiskReportConfig) -> Outcome:
     """The report; raises `MissingDecisionError` if no portfolio was decided."""
+    view, runtime, market_id = inputs.view, inputs.runtime, inputs.market_id
     decision = decision_of(runtime, "portfolio", as_of_date, market_id)
     targets = {
         row["instrument_id"]: row["weight"]
@@ -109,7 +101,16 @@ def run(
     }
     summary["contributors"] = report["contributors"][:3]
     summary["binding"] = [one["limit"] for one in action["binding"]]
-    return Report(config_json(config), TableRows("risk_reports", key, [{"report": report}]), summary)
+    return Outcome(
+        engine=ENGINE,
+        market_id=market_id,
+        as_of_date=as_of_date,
+        config=config_json(config),
+        tables=(TableRows("risk_reports", key, [{"report": report}]),),
+        input_refs=(decision_ref(decision),),
+        action=None,
+        summary=summary,
+    )
 
 
 def _past_returns(
@@ -130,3 +131,6 @@ def _percent(level: float) -> str:
 
 def _told(loss: Loss) -> dict[str, Json]:
     return {"var": rounded(loss.var), "es": rounded(loss.es)}
+
+
+engine = Engine(ENGINE, RiskReportConfig, run)

@@ -15,6 +15,7 @@ import polars as pl
 
 from prometheus.core.ids import Json
 from prometheus.engines.configs import config_json
+from prometheus.engines.engine import Engine, Inputs
 from prometheus.engines.outcome import (
     Outcome,
     ShortHistoryError,
@@ -35,15 +36,9 @@ ENGINE = "universe"
 PRICES, QUARANTINE, MODELS = "prices_daily", "quarantine", "factor_models"
 
 
-def run(
-    as_of_date: date,
-    view: HistoricalView,
-    runtime: RuntimeDb,
-    config: UniverseConfig,
-    *,
-    market_id: str,
-) -> Outcome:
+def run(as_of_date: date, inputs: Inputs, config: UniverseConfig) -> Outcome:
     """Core, satellites and the reason of each exclusion; raises `ShortHistoryError` if there are no prices."""
+    view, runtime, market_id = inputs.view, inputs.runtime, inputs.market_id
     assessment = decision_of(runtime, "assessment", as_of_date, market_id)
     days = view.dates(PRICES)
     if not days or days[-1] != as_of_date:
@@ -143,3 +138,6 @@ def _last_universe(
     if day is None or day < not_before:
         return None, []
     return day, runtime.universe(day, market_id, universe_id)
+
+
+engine = Engine(ENGINE, UniverseConfig, run)
