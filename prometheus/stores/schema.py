@@ -76,6 +76,21 @@ data_quality = sa.Table(
     sa.Column("run_id", sa.Text, nullable=False),
 )
 
+# What vendors did that they should not have: a file that was late, rows that are absent, values that they took back.
+
+vendor_facts = sa.Table(
+    "vendor_facts",
+    metadata,
+    _key("as_of_date", sa.Date),
+    _key("market_id", sa.Text),
+    _key("dataset", sa.Text),
+    _key("fact", sa.Text),  # gap, late, revised, ...
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),  # a sentence
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("run_id", sa.Text, nullable=False),
+)
+
 # Snapshots of issuers, one whenever something new was learnt of one.
 
 profile_snapshots = sa.Table(

@@ -24,6 +24,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("as_of_date", "market_id", "dataset", name=op.f("pk_data_quality")),
     )
     op.create_table(
+        "vendor_facts",
+        sa.Column("as_of_date", sa.Date(), nullable=False),
+        sa.Column("market_id", sa.Text(), nullable=False),
+        sa.Column("dataset", sa.Text(), nullable=False),
+        sa.Column("fact", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("as_of_date", "market_id", "dataset", "fact", name=op.f("pk_vendor_facts")),
+    )
+    op.create_table(
         "profile_snapshots",
         sa.Column("as_of_date", sa.Date(), nullable=False),
         sa.Column("market_id", sa.Text(), nullable=False),
@@ -107,4 +119,5 @@ def downgrade() -> None:
     op.drop_table("fragility_measures")
     op.drop_table("stability_vectors")
     op.drop_table("profile_snapshots")
+    op.drop_table("vendor_facts")
     op.drop_table("data_quality")
