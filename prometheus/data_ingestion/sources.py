@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,21 +17,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from prometheus.core.errors import DataError
-
-# What each dataset's frame holds. `row_date` is the date that the vendor gives the row.
-DATASETS: Mapping[str, Mapping[str, pl.DataType]] = {
-    "prices": {
-        "row_date": pl.Date(),
-        "instrument_id": pl.String(),
-        "ret_1d": pl.Float64(),  # close to close, adjusted as the vendor does it, as a fraction
-        "abs_log_open_close": pl.Float64(),  # |ln(open/close)| of the day
-    },
-    "volumes": {
-        "row_date": pl.Date(),
-        "instrument_id": pl.String(),
-        "dollar_volume": pl.Float64(),  # USD traded
-    },
-}
+from prometheus.data_ingestion.datasets import DATASETS
 
 
 class Source(Protocol):
@@ -112,7 +98,7 @@ def _provenance_file(historical: Path) -> Path:
 
 def check_frame(source: str, dataset: str, frame: pl.DataFrame) -> pl.DataFrame:
     """`frame` with exactly the columns of `dataset`, else `DataError` that names what differs."""
-    wanted = DATASETS[dataset]
+    wanted = DATASETS[dataset].columns
     wrong = [
         f"{name} is {frame.schema.get(name, 'absent')}"
         for name, kind in wanted.items()
