@@ -12,10 +12,11 @@ from prometheus.core.ids import Json
 from prometheus.features import correlations as correlation
 from prometheus.features import factor_model, nightly
 from prometheus.features import returns as return_feature
+from prometheus.features import stability_components as stability
 from prometheus.features import volatility as volatility_feature
 from prometheus.pipelines.task import Task
 from prometheus.stores.desk import Desk, open_desk
-from prometheus.stores.wide import FloatArray, Wide, lengthen, one_thread
+from prometheus.stores.wide import FloatArray, Wide, lengthen, one_thread, widen
 
 PRICES = "prices_daily"
 
@@ -67,6 +68,22 @@ def correlations(task: Task) -> dict[str, Json]:
     )
     kept = desk.writer.write_days(factor_model.TABLE, frame)
     return {**output, "factor_model": {"instruments": kept.rows, "write": kept.action}}
+
+
+def stability_components(task: Task) -> dict[str, Json]:
+    """prices_daily -> stability_components_daily: four components of fragility in [0, 1], and `fragility`."""
+    desk = open_desk(task)
+    view = desk.as_of(task.session)
+    gap = nightly.gap(view, PRICES, stability.TABLE, stability.LOOKBACK)
+    columns = ["ret_1d", "dollar_volume"]
+    wide = widen(view.read(PRICES, since=gap.since, columns=["date", "instrument_id", *columns]), columns)
+    missing = set(gap.missing)
+    wanted = [row for row, day in enumerate(wide.days) if day in missing]
+    values = stability.compute(wide["ret_1d"], wide["dollar_volume"], wanted)
+    days = [wide.days[row] for row in wanted]
+    frame = lengthen(days, wide.instruments, values, ~np.isnan(wide["ret_1d"][wanted]))
+    written = desk.writer.write_days(stability.TABLE, frame, days=gap.missing)
+    return {"sessions": len(wanted), "rows": written.rows, "write": written.action}
 
 
 def _write_panel(

@@ -45,6 +45,19 @@ def ewma_deviation(returns: FloatArray, decay: float, window: int, minimum: int)
     return _by_slab(_ewma_deviation, returns, decay, window, minimum)
 
 
+def rolling_mean(values: FloatArray, window: int) -> FloatArray:
+    """Mean of the values known in the last `window` sessions, with the coverage rule."""
+    return _by_slab(_rolling_mean, values, window)
+
+
+def below_high(returns: FloatArray, window: int) -> FloatArray:
+    """The loss from the highest price of the last `window` sessions, as a share in [0, 1]; with the coverage rule.
+
+    A missing session counts as no move.
+    """
+    return _by_slab(_below_high, returns, window)
+
+
 def _compounded(returns: FloatArray, window: int) -> FloatArray:
     known = ~np.isnan(returns)
     growth = np.where(known, 1.0 + returns, 1.0)
@@ -86,6 +99,28 @@ def _ewma_deviation(returns: FloatArray, decay: float, window: int, minimum: int
         count[lag:] += known[:-lag]
     enough = known & (count >= minimum)
     return np.where(enough, np.sqrt(total / np.where(mass > 0.0, mass, 1.0)), np.nan)
+
+
+def _rolling_mean(values: FloatArray, window: int) -> FloatArray:
+    known = ~np.isnan(values)
+    filled = np.where(known, values, 0.0)
+    total, count = filled.copy(), known.astype(np.float64)
+    for lag in range(1, min(window, len(values))):
+        total[lag:] += filled[:-lag]
+        count[lag:] += known[:-lag]
+    return np.where(known & (count >= COVERAGE * window), total / np.maximum(count, 1.0), np.nan)
+
+
+def _below_high(returns: FloatArray, window: int) -> FloatArray:
+    known = ~np.isnan(returns)
+    growth = np.where(known, 1.0 + returns, 1.0)
+    since, count = np.ones_like(growth), known.astype(np.float64)
+    lowest = np.ones_like(growth)  # of the price now over an earlier one: the earlier one was the high
+    for lag in range(1, min(window, len(returns))):
+        since[lag:] *= growth[1 : len(growth) - lag + 1]
+        lowest[lag:] = np.minimum(lowest[lag:], since[lag:])
+        count[lag:] += known[:-lag]
+    return np.where(known & (count >= COVERAGE * window), 1.0 - lowest, np.nan)
 
 
 def _by_slab(function: Callable[..., FloatArray], returns: FloatArray, *arguments: float) -> FloatArray:

@@ -45,6 +45,7 @@ def test_the_night_is_the_spec_s() -> None:
         "returns",
         "volatility",
         "correlations",
+        "stability_components",
         "regime",
         "assessment",
         "universe",
