@@ -1,88 +1,167 @@
-"""Which source fills this store? The first night chooses, every later night keeps to it."""
+"""Which source fills a dataset of this store? The first night that has one chooses, every later night keeps to it.
+
+Shipped sources stand in a table, `SHIPPED`: for a market and a dataset the function that opens the source. Only prices
+and volumes have a stand-in if theirs cannot be had (the synthetic panel, with a plain warning); a night without
+any other dataset goes on and notes the gap.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TypeAlias
 
 from prometheus.core.errors import DataError
 from prometheus.core.settings import Settings
 from prometheus.core.time import TradingCalendar
+from prometheus.data_ingestion.datasets import DATASETS
 from prometheus.data_ingestion.panel import ReferencePanel
 from prometheus.data_ingestion.reference import HOW_TO_GET_IT, ReferenceUnavailableError, fetch_reference
 from prometheus.data_ingestion.sources import Provenance, Source, read_provenance, write_provenance
 from prometheus.data_ingestion.synthetic import NOTE, SyntheticPanel
 
 REFERENCE, SYNTHETIC, AUTO = "reference", "synthetic", "auto"
-REFERENCE_MARKET = "US_EQ"
+PANEL = frozenset({"prices", "volumes"})  # the datasets a desk cannot do without
 
 
-def choose_source(settings: Settings, calendar: TradingCalendar, market: str, wanted: str = AUTO) -> Source:
-    """The source of this store: the one that its first night chose, else `wanted`.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a source is opened for."""
 
-    "auto" is the reference panel, or the synthetic one (with a plain warning on stderr) if the reference cannot be
-    had. Once a store holds real data, data that cannot be had is an error: real and synthetic rows never mix.
+    settings: Settings
+    calendar: TradingCalendar
+    market: str
+    dataset: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset} of {self.market}"
+
+
+# Opens the source of one dataset. Raises `ReferenceUnavailableError` if its files cannot be had now.
+Opener: TypeAlias = Callable[[Wanted], Source]
+
+
+def open_panel(wanted: Wanted) -> Source:
+    """The reference panel; fetched on the first night."""
+    settings = wanted.settings
+    return ReferencePanel(fetch_reference(settings.cache, settings.data_mirror, report=warn))
+
+
+# Market -> dataset -> `package.module:function`, an `Opener`. Named, not imported: a night loads what it needs.
+SHIPPED: Mapping[str, Mapping[str, str]] = {
+    "US_EQ": {
+        "prices": f"{__name__}:open_panel",
+        "volumes": f"{__name__}:open_panel",
+    }
+}
+
+
+def choose_source(
+    settings: Settings, calendar: TradingCalendar, market: str, dataset: str, asked: str = AUTO
+) -> Source | None:
+    """The source of `dataset` in this store: the one that its first night chose, else the one `asked` for.
+
+    "auto" is the shipped source. None if there is none, or none that can be had now and the night can do without.
+    Once a store holds real rows of a dataset, prices that cannot be had are an error: real and synthetic rows of one
+    dataset never mix.
     """
-    if wanted not in (AUTO, REFERENCE, SYNTHETIC):
-        raise DataError(f"the source {wanted!r} is unknown", allowed=f"{AUTO}, {REFERENCE}, {SYNTHETIC}")
+    if asked not in (AUTO, REFERENCE, SYNTHETIC):
+        raise DataError(f"the source {asked!r} is unknown", allowed=f"{AUTO}, {REFERENCE}, {SYNTHETIC}")
+    if dataset not in DATASETS:
+        raise DataError(f"the dataset {dataset!r} is unknown", allowed=", ".join(DATASETS))
+    wanted = Wanted(settings, calendar, market, dataset)
     settings.historical_path.mkdir(parents=True, exist_ok=True)
     with _alone_in(settings.historical_path):
-        chosen = read_provenance(settings.historical_path, market)
+        chosen = read_provenance(settings.historical_path, market, dataset)
         if chosen is not None:
-            return _open(settings, calendar, market, chosen, wanted)
-        source, reason = _first(settings, calendar, market, wanted)
-        write_provenance(settings.historical_path, market, Provenance(source.name, source.synthetic, reason))
+            return _again(wanted, chosen, asked)
+        source, reason = _first(wanted, asked)
+        if source is not None:
+            kept = Provenance(source.name, source.synthetic, reason)
+            write_provenance(settings.historical_path, market, dataset, kept)
         return source
 
 
-def _first(settings: Settings, calendar: TradingCalendar, market: str, wanted: str) -> tuple[Source, str]:
-    if wanted == SYNTHETIC:
-        return SyntheticPanel(calendar, market, settings.seed), "asked for"
-    if market != REFERENCE_MARKET:
-        if wanted == REFERENCE:
-            raise DataError(f"the reference panel has no market {market!r}", allowed=REFERENCE_MARKET)
-        return SyntheticPanel(
-            calendar, market, settings.seed
-        ), f"the reference panel covers only {REFERENCE_MARKET}"
+def _first(wanted: Wanted, asked: str) -> tuple[Source | None, str]:
+    if asked == SYNTHETIC:
+        warn(f"{NOTE}. It was asked for")
+        return _synthetic(wanted, wanted.settings.seed), "asked for"
     try:
-        return _reference(settings), "verified by checksum"
+        source = _shipped(wanted)
     except ReferenceUnavailableError as error:
-        if wanted == REFERENCE:
+        if asked == REFERENCE:
             raise
-        warn(f"{error.message}. Going on with a synthetic panel. {NOTE}. For the real one: {HOW_TO_GET_IT}, "
-             f"and begin a new store (another PROMETHEUS_HOME, or remove {settings.historical_path})")  # fmt: skip
-        return SyntheticPanel(calendar, market, settings.seed), error.message
-
-
-def _open(
-    settings: Settings, calendar: TradingCalendar, market: str, chosen: Provenance, wanted: str
-) -> Source:
-    if wanted in (REFERENCE, SYNTHETIC) and (wanted == SYNTHETIC) != chosen.synthetic:
+        if wanted.dataset in PANEL:
+            warn(f"{error.message}. Going on with a synthetic panel. {NOTE}. For the real one: {HOW_TO_GET_IT}, "
+                 f"and begin a new store (another PROMETHEUS_HOME, or remove {wanted.settings.historical_path})")  # fmt: skip
+            return _synthetic(wanted, wanted.settings.seed), error.message
+        warn(f"no {wanted.name} tonight: {error.message}")
+        return None, error.message
+    if source is not None:
+        return source, "the shipped source"
+    if asked == REFERENCE:
+        covered = [market for market, datasets in SHIPPED.items() if wanted.dataset in datasets]
         raise DataError(
-            f"the store {settings.historical_path} is filled from {chosen.source!r}, the {wanted} source was asked for",
+            f"the reference data has no market {wanted.market!r} for {wanted.dataset}",
+            allowed=", ".join(covered) or "no market",
+        )
+    if wanted.dataset in PANEL:
+        return _synthetic(wanted, wanted.settings.seed), f"no source of {wanted.name} comes with the desk"
+    return None, f"no source of {wanted.name}"
+
+
+def _again(wanted: Wanted, chosen: Provenance, asked: str) -> Source | None:
+    """The source that an earlier night chose; `DataError` if it cannot be opened as it was."""
+    store = wanted.settings.historical_path
+    if asked in (REFERENCE, SYNTHETIC) and (asked == SYNTHETIC) != chosen.synthetic:
+        raise DataError(
+            f"the store {store} is filled from {chosen.source!r}, the {asked} source was asked for",
             hint="use another PROMETHEUS_HOME: real and synthetic data never share a store",
         )
-    source: Source
-    if chosen.synthetic:
-        seed = int(chosen.source.rpartition(":")[2])
-        source = SyntheticPanel(calendar, market, seed)
+    source: Source | None
+    if chosen.synthetic and wanted.dataset in PANEL:
+        source = _synthetic(wanted, int(chosen.source.rpartition(":")[2]))
         warn(f"{NOTE}. This store was begun with it because: {chosen.reason}. For the real one: {HOW_TO_GET_IT}, "
              f"and begin a new store (another PROMETHEUS_HOME)")  # fmt: skip
     else:
-        source = _reference(settings)
-    if source.name != chosen.source:
+        try:
+            source = _shipped(wanted)
+        except ReferenceUnavailableError as error:
+            if wanted.dataset in PANEL:
+                raise
+            warn(f"no {wanted.name} tonight: {error.message}")
+            return None
+    if source is None or source.name != chosen.source:
         raise DataError(
-            f"the store {settings.historical_path} is filled from {chosen.source!r}, this run would add {source.name!r}",
+            f"the {wanted.name} in the store {store} come from {chosen.source!r}, this run would add "
+            f"{source.name if source else 'nothing'!r}",
             hint="use another PROMETHEUS_HOME for another source",
         )
     return source
 
 
-def _reference(settings: Settings) -> ReferencePanel:
-    return ReferencePanel(fetch_reference(settings.cache, settings.data_mirror, report=warn))
+def _shipped(wanted: Wanted) -> Source | None:
+    place = SHIPPED.get(wanted.market, {}).get(wanted.dataset)
+    if place is None:
+        return None
+    module, _, name = place.partition(":")
+    opener: Opener = getattr(import_module(module), name)
+    return opener(wanted)
+
+
+def _synthetic(wanted: Wanted, seed: int) -> Source:
+    if wanted.dataset not in PANEL:
+        raise DataError(
+            f"there is no synthetic source of {wanted.name}",
+            allowed=f"synthetic {', '.join(sorted(PANEL))}",
+        )
+    return SyntheticPanel(wanted.calendar, wanted.market, seed)
 
 
 def warn(text: str) -> None:

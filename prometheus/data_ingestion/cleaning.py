@@ -11,7 +11,7 @@ import polars as pl
 from prometheus.core.errors import DataError
 from prometheus.core.ids import Json
 from prometheus.core.time import TradingCalendar
-from prometheus.data_ingestion.ingest import STAGED
+from prometheus.data_ingestion.datasets import DATASETS
 from prometheus.data_ingestion.validation.judge import Finding, Verdict, judge
 from prometheus.data_ingestion.validation.measures import WINDOW_SESSIONS
 from prometheus.data_ingestion.validation.rules import Limits
@@ -19,6 +19,7 @@ from prometheus.stores.desk import Desk
 from prometheus.stores.historical import HistoricalView
 
 PRICES, QUARANTINED = "prices_daily", "quarantine"
+STAGED = {dataset: DATASETS[dataset].staged for dataset in ("prices", "volumes")}
 INDEX_BASE = 100.0  # value of close_index at the close before an instrument's first clean return
 
 

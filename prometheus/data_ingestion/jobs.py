@@ -26,6 +26,51 @@ def ingest_volumes(task: Task) -> Json:
     return _ingest(task, "volumes")
 
 
+def ingest_ohlcv(task: Task) -> Json:
+    """Stage raw daily bars, not adjusted for splits or dividends."""
+    return _ingest(task, "ohlcv")
+
+
+def ingest_actions(task: Task) -> Json:
+    """Stage corporate actions: splits, dividends, spin-offs, mergers, changes of ticker."""
+    return _ingest(task, "corporate_actions")
+
+
+def ingest_macro(task: Task) -> Json:
+    """Stage macro series that were published since the session before."""
+    return _ingest(task, "macro")
+
+
+def ingest_indices(task: Task) -> Json:
+    """Stage daily bars of indices."""
+    return _ingest(task, "indices")
+
+
+def ingest_fx(task: Task) -> Json:
+    """Stage exchange rates."""
+    return _ingest(task, "fx")
+
+
+def ingest_facts(task: Task) -> Json:
+    """Stage facts of companies' filings; the day of filing decides, not the period that they are about."""
+    return _ingest(task, "facts")
+
+
+def ingest_texts(task: Task) -> Json:
+    """Stage news, filings and calls."""
+    return _ingest(task, "texts")
+
+
+def ingest_issuers(task: Task) -> Json:
+    """Stage who stands behind an instrument, and its sector."""
+    return _ingest(task, "issuers")
+
+
+def ingest_futures(task: Task) -> Json:
+    """Stage settlement prices of futures."""
+    return _ingest(task, "futures")
+
+
 def validate(task: Task) -> Json:
     """Divide staged rows into `prices_daily` and `quarantine`; fails if too much is wrong. Param: `limits`."""
     limits = Limits.from_params(task.params.get("limits"))
@@ -61,5 +106,6 @@ def db_health(task: Task) -> Json:
 def _ingest(task: Task, dataset: str) -> Json:
     desk = open_desk(task)
     calendar = task.calendar()
-    source = choose_source(desk.settings, calendar, task.market, str(task.params.get("source", AUTO)))
+    asked = str(task.params.get("source", AUTO))
+    source = choose_source(desk.settings, calendar, task.market, dataset, asked)
     return ingest(desk, source, dataset, task.session, calendar).as_json()

@@ -37,11 +37,14 @@ class ReferencePanel:
     name = f"reference:{'cvxportfolio-1.5.1'}"
     synthetic = False
     notes = (SURVIVORSHIP,)
+    datasets = frozenset({"prices", "volumes"})
+    closed = True
 
     def __init__(self, files: ReferenceFiles) -> None:
         self._panel = _parsed(files.folder)
 
-    def sessions(self, known_at: date) -> list[date]:
+    def sessions(self, dataset: str, known_at: date) -> list[date]:
+        assert dataset in self.datasets
         days = pl.scan_parquet(self._panel).select(pl.col("row_date").unique())
         return days.filter(pl.col("row_date") <= known_at).collect()["row_date"].sort().to_list()
 

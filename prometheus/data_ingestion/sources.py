@@ -1,7 +1,7 @@
 """What a source of market data is: it says what was known at a session, by dataset, and nothing later.
 
-A source hands over what it received, faults and all; `validation` judges. Two come with the desk: the reference panel
-and a synthetic one, which says in every row that it is synthetic.
+A source hands over what it received, faults and all; `validation` judges. Some come with the desk (the reference panel,
+synthetic ones, which say in every row that they are synthetic); a desk brings its own as files or from a database.
 """
 
 from __future__ import annotations
@@ -33,28 +33,42 @@ class Source(Protocol):
     def notes(self) -> tuple[str, ...]:
         """What a reader of results must know, such as survivorship bias."""
 
-    def sessions(self, known_at: date) -> list[date]:
-        """The sessions up to `known_at` that the source has data for, ascending."""
+    @property
+    def datasets(self) -> frozenset[str]:
+        """Which of `DATASETS` it has."""
+
+    @property
+    def closed(self) -> bool:
+        """Nothing will ever be added or taken back: a published archive, a generator.
+
+        Of any other source, a night also looks whether rows of earlier sessions came late or were revised.
+        """
+
+    def sessions(self, dataset: str, known_at: date) -> list[date]:
+        """The dates (`row_date`) up to `known_at` that have rows, as it was known at that session's end; ascending.
+
+        Trading days for prices; for a filing or a macro series whatever days its vendor has, weekends included.
+        """
 
     def read(self, dataset: str, known_at: date, days: Collection[date]) -> pl.DataFrame:
-        """Rows of `days`, as they were known at the end of session `known_at`; columns of `DATASETS`.
+        """Rows whose `row_date` is one of `days`, as they were known at the end of session `known_at`.
 
-        Raises `DataError` that names the file if it is absent or damaged, or the session if the source has none.
+        Columns are those of `DATASETS[dataset]`. Raises `DataError` that names the file if it is absent or damaged.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What fills a market's rows in a historical store: one source, chosen by the first night."""
+    """What fills one dataset of a market in a historical store: one source, chosen by the first night that had one."""
 
     source: str
     synthetic: bool
     reason: str
 
 
-def read_provenance(historical: Path, market: str) -> Provenance | None:
-    """What fills the rows of `market` in the store at `historical`, or None if nothing has."""
-    values = _read_all(historical).get(market)
+def read_provenance(historical: Path, market: str, dataset: str) -> Provenance | None:
+    """What fills `dataset` of `market` in the store at `historical`, or None if nothing has."""
+    values = _of_market(_read_all(historical), market).get(dataset)
     if values is None:
         return None
     try:
@@ -63,14 +77,21 @@ def read_provenance(historical: Path, market: str) -> Provenance | None:
         raise _unreadable(historical, error) from None
 
 
-def write_provenance(historical: Path, market: str, chosen: Provenance) -> None:
+def write_provenance(historical: Path, market: str, dataset: str, chosen: Provenance) -> None:
     """Keep `chosen`; the caller holds the store's source lock."""
     file = _provenance_file(historical)
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
     kept = {"source": chosen.source, "synthetic": chosen.synthetic, "reason": chosen.reason}
-    values = {**_read_all(historical), market: kept}
+    everything = _read_all(historical)
+    values = {**everything, market: {**_of_market(everything, market), dataset: kept}}
     temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     os.replace(temporary, file)
+
+
+def _of_market(values: dict[str, Any], market: str) -> dict[str, Any]:
+    """Dataset -> what fills it. A store of before there were several datasets has one entry for both of its own."""
+    found = values.get(market) or {}
+    return {"prices": found, "volumes": found} if "source" in found else found
 
 
 def _read_all(historical: Path) -> dict[str, Any]:
@@ -88,7 +109,7 @@ def _read_all(historical: Path) -> dict[str, Any]:
 def _unreadable(historical: Path, error: Exception) -> DataError:
     return DataError(
         f"{_provenance_file(historical)} cannot be read: {error}",
-        hint="it names the source that fills each market of this store; restore it, or begin a new store",
+        hint="it names the source that fills each dataset of this store; restore it, or begin a new store",
     )
 
 

@@ -34,6 +34,8 @@ class SyntheticPanel:
     """Prices and volumes of `STOCKS` invented stocks on every session of `calendar` since `FIRST_DAY`."""
 
     synthetic = True
+    datasets = frozenset({"prices", "volumes"})
+    closed = True
 
     def __init__(self, calendar: TradingCalendar, market: str, seed: int) -> None:
         self.name = f"synthetic:{market}:{seed}"
@@ -43,11 +45,12 @@ class SyntheticPanel:
         self._seed = seed
         self._ids = [f"SYN_{market}_{number:03d}" for number in range(1, STOCKS + 1)]
 
-    def sessions(self, known_at: date) -> list[date]:
+    def sessions(self, dataset: str, known_at: date) -> list[date]:
+        assert dataset in self.datasets
         return self._calendar.sessions(FIRST_DAY, known_at) if known_at >= FIRST_DAY else []
 
     def read(self, dataset: str, known_at: date, days: Collection[date]) -> pl.DataFrame:
-        sessions = self.sessions(known_at)
+        sessions = self.sessions(dataset, known_at)
         unknown = sorted(set(days).difference(sessions))
         if unknown:
             raise DataError(

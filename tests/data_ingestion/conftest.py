@@ -60,22 +60,34 @@ class NightTask:
 class FramesSource:
     """A source of given frames: what a vendor sent, faults and all."""
 
-    prices: pl.DataFrame
-    volumes: pl.DataFrame
+    prices: pl.DataFrame | None = None
+    volumes: pl.DataFrame | None = None
+    others: Mapping[str, pl.DataFrame] = field(default_factory=dict)  # of further datasets
     name: str = "frames"
     synthetic: bool = False
     notes: tuple[str, ...] = ()
     sends_everything: bool = False  # as a vendor does whose file is not for one day
+    closed: bool = True
 
-    def sessions(self, known_at: date) -> list[date]:
-        days = self.prices["row_date"].unique().sort().to_list()
+    @property
+    def frames(self) -> dict[str, pl.DataFrame]:
+        panel = {"prices": self.prices, "volumes": self.volumes}
+        return {**{name: frame for name, frame in panel.items() if frame is not None}, **self.others}
+
+    @property
+    def datasets(self) -> frozenset[str]:
+        return frozenset(self.frames)
+
+    def sessions(self, dataset: str, known_at: date) -> list[date]:
+        days = self.frames[dataset]["row_date"].unique().sort().to_list()
         return [day for day in days if day <= known_at]
 
     def read(self, dataset: str, known_at: date, days: Collection[date]) -> pl.DataFrame:
-        frame = self.prices if dataset == "prices" else self.volumes
+        frame = self.frames[dataset]
         if self.sends_everything:
             return frame
-        return frame.filter(pl.col("row_date").is_in(list(days)) | (pl.col("row_date") > known_at))
+        tomorrow = (pl.col("row_date") > known_at) & pl.lit(dataset not in self.others)
+        return frame.filter(pl.col("row_date").is_in(list(days)) | tomorrow)
 
 
 @pytest.fixture(scope="session")

@@ -182,7 +182,7 @@ def test_days_that_were_not_asked_for_are_left_as_they_were_staged(
     source = real_source(make_source)
     source.sends_everything = True
     first = ingest(make_desk(D1), source, "volumes", D1, US)
-    assert first.days == len(source.sessions(D1))
+    assert first.days == len(source.sessions("volumes", D1))
     source.volumes = source.volumes.with_columns(pl.col("dollar_volume") * 2)
     second = ingest(make_desk(D2), source, "volumes", D2, US)
     assert (second.days, second.rows) == (1, 120)
@@ -313,18 +313,19 @@ def test_a_store_of_real_data_never_falls_back_to_synthetic(
 @pytest.mark.usefixtures("home")
 def test_another_market_has_only_the_synthetic_panel() -> None:
     with pytest.raises(DataError, match="no market 'EU_EQ'"):
-        choose_source(load_settings(), US, "EU_EQ", "reference")
-    source = choose_source(load_settings(), US, "EU_EQ")
+        choose_source(load_settings(), US, "EU_EQ", "prices", "reference")
+    source = choose_source(load_settings(), US, "EU_EQ", "prices")
+    assert source is not None
     assert source.name == "synthetic:EU_EQ:0"
 
 
 def test_an_unknown_source_and_an_unreadable_record_are_named(home: Path) -> None:
     with pytest.raises(DataError, match=r"'yahoo' is unknown.*reference"):
-        choose_source(load_settings(), US, "US_EQ", "yahoo")
+        choose_source(load_settings(), US, "US_EQ", "prices", "yahoo")
     (home / "historical").mkdir(parents=True)
     (home / "historical" / "source.json").write_text("{")
     with pytest.raises(DataError, match=r"source\.json cannot be read"):
-        choose_source(load_settings(), US, "US_EQ", "synthetic")
+        choose_source(load_settings(), US, "US_EQ", "prices", "synthetic")
 
 
 def test_before_the_open_yesterdays_data_is_reported(night: Night, make_task: Callable[..., Any]) -> None:

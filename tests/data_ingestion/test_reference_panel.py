@@ -19,13 +19,13 @@ FIRST, LAST = date(2007, 1, 4), date(2016, 12, 30)
 
 @pytest.fixture(scope="module")
 def prices(panel: ReferencePanel) -> pl.DataFrame:
-    return panel.read("prices", LAST, panel.sessions(LAST))
+    return panel.read("prices", LAST, panel.sessions("prices", LAST))
 
 
 def test_it_has_431_stocks_on_every_trading_day_of_ten_years(
     panel: ReferencePanel, prices: pl.DataFrame
 ) -> None:
-    sessions = panel.sessions(LAST)
+    sessions = panel.sessions("prices", LAST)
     assert sessions == TradingCalendar("US_EQ").sessions(FIRST, LAST)
     assert len(sessions) == 2517
     assert prices.height == 2517 * 431
@@ -59,7 +59,7 @@ def test_morgan_stanley_rose_by_87_percent_on_2008_10_13(panel: ReferencePanel) 
 
 def test_what_was_not_known_is_not_told(panel: ReferencePanel) -> None:
     day = date(2008, 9, 15)
-    assert panel.sessions(day)[-1] == day
+    assert panel.sessions("prices", day)[-1] == day
     assert panel.read("prices", day, [day, date(2008, 9, 16)])["row_date"].unique().to_list() == [day]
     assert panel.read("volumes", day, [date(2008, 9, 16)]).is_empty()
 
@@ -76,7 +76,7 @@ def test_a_damaged_parsed_panel_is_parsed_anew(
     (parsed,) = files.folder.glob("panel-*.parquet")
     parsed.write_bytes(parsed.read_bytes()[:1000])
     again = ReferencePanel(files)
-    assert again.read("prices", LAST, again.sessions(LAST)).equals(prices)
+    assert again.read("prices", LAST, again.sessions("prices", LAST)).equals(prices)
 
 
 @pytest.mark.parametrize("damage", ["absent", "cut short"])

@@ -63,4 +63,4 @@ def test_its_returns_have_the_fat_tails_and_the_clusters_that_its_method_promise
 def test_a_day_that_is_no_session_is_refused() -> None:
     with pytest.raises(DataError, match="2009-03-08"):
         panel().read("prices", DAY, [date(2009, 3, 8)])
-    assert panel().sessions(date(2006, 1, 3)) == []
+    assert panel().sessions("prices", date(2006, 1, 3)) == []

@@ -33,7 +33,7 @@ ZERO_VOLUME = {(date(2007, 5, 17), "WYN"), (date(2011, 4, 28), "VRTX")}
 
 @pytest.fixture(scope="module")
 def frames(panel: ReferencePanel) -> tuple[pl.DataFrame, pl.DataFrame]:
-    sessions = panel.sessions(LAST)
+    sessions = panel.sessions("prices", LAST)
     prices, volumes = (
         panel.read(dataset, LAST, sessions).select(pl.col("row_date").alias("date"), pl.all())
         for dataset in ("prices", "volumes")
