@@ -12,9 +12,11 @@ from prometheus.core.errors import DataError
 from prometheus.core.ids import Json
 from prometheus.core.time import TradingCalendar
 from prometheus.data_ingestion.datasets import DATASETS
-from prometheus.data_ingestion.validation.judge import Finding, Verdict, judge
+from prometheus.data_ingestion.validation.findings import Finding, quality_of
+from prometheus.data_ingestion.validation.judge import OF_THE_SESSION, Verdict, judge
 from prometheus.data_ingestion.validation.measures import WINDOW_SESSIONS
 from prometheus.data_ingestion.validation.rules import Limits
+from prometheus.data_ingestion.verdicts import DatasetVerdict, record_verdicts
 from prometheus.stores.desk import Desk
 from prometheus.stores.historical import HistoricalView
 
@@ -48,6 +50,7 @@ class Validated:
             "session_quarantined": tonight.select("date", "instrument_id").unique().height,
             "watched": dict(self.verdict.watched),
             "findings": [finding.text for finding in self.verdict.findings],
+            "verdict": quality_of(self.verdict.findings),
             "action": self.action,
         }
 
@@ -70,6 +73,7 @@ def validate_session(desk: Desk, session: date, calendar: TradingCalendar, limit
         prices, volumes, days=days, session=session, sessions=calendar.sessions(since, session), limits=limits
     )
     desk.writer.write_days(QUARANTINED, verdict.quarantine, days=days)
+    record_verdicts(desk, session, [_of_session(verdict, session, prices, volumes)])
     if verdict.failures:
         raise _stop(session, verdict.failures)
     clean = chain_index(verdict.clean, _last_index(view, days[0])).with_columns(
@@ -79,6 +83,21 @@ def validate_session(desk: Desk, session: date, calendar: TradingCalendar, limit
     _list_instruments(desk, clean, source, synthetic)
     tonight = clean.filter(pl.col("date") == session).height
     return Validated(session, verdict, len(days), tonight, source, synthetic, result.action)
+
+
+def _of_session(
+    verdict: Verdict, session: date, prices: pl.DataFrame, volumes: pl.DataFrame
+) -> DatasetVerdict:
+    """What the night's decisions must know of its prices: the session alone, however many days were judged with it."""
+    tonight = pl.col("date") == session
+    found = verdict.quarantine.filter(tonight).group_by("rule").len().sort("rule")
+    rows = prices.filter(tonight).height + volumes.filter(tonight).height
+    clean = verdict.clean.filter(tonight).height
+    # What is only told, and of other sessions, depends on how many were judged at once.
+    findings = tuple(
+        each for each in verdict.findings if each.weight == "fails" or each.name in OF_THE_SESSION
+    )
+    return DatasetVerdict("prices", findings, rows, clean, dict(found.iter_rows()))
 
 
 def chain_index(clean: pl.DataFrame, last: pl.DataFrame) -> pl.DataFrame:

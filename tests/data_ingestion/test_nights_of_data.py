@@ -166,6 +166,37 @@ def test_the_real_panel_comes_with_its_warning_and_a_chained_index(night: Night)
     assert instruments[0]["issuer_id"] is None
 
 
+def quality_rows(session: date) -> list[dict[str, Any]]:
+    return RuntimeDb(load_settings().runtime_url).rows("data_quality", as_of_date=session)
+
+
+def test_the_verdict_on_the_session_is_kept_where_engines_look(night: Night) -> None:
+    night(D3)
+    bulk = quality_rows(D3)
+    assert [(row["market_id"], row["dataset"], row["verdict"], row["findings"]) for row in bulk] == [
+        ("US_EQ", "prices", "ok", [])
+    ]
+    assert bulk[0]["counts"] == {"rows": 240, "clean": 120, "quarantined": {}}
+    night(D3, attempt=2)
+    assert quality_rows(D3) == bulk
+
+
+def test_a_night_that_is_stopped_leaves_the_verdict_that_stopped_it(
+    make_desk: Callable[..., Desk], make_source: Callable[..., Any]
+) -> None:
+    source = real_source(make_source)
+    few = pl.col("instrument_id") < "SYN_US_EQ_020"
+    source.prices = source.prices.filter(~(few & (pl.col("row_date") == D2)))
+    for dataset in ("prices", "volumes"):
+        ingest(make_desk(D2, f"ingest_{dataset}"), source, dataset, D2, US)
+    with pytest.raises(DataError, match="19 of 101 rows"):
+        validate_session(make_desk(D2), D2, US, Limits())
+    (row,) = quality_rows(D2)
+    assert row["verdict"] == "failed"
+    assert any("19 of 101 rows" in finding for finding in row["findings"])
+    assert row["counts"]["quarantined"] == {"volume_without_price": 19}
+
+
 def test_a_night_has_the_past_that_its_rules_need(night: Night) -> None:
     night(date(2011, 6, 30), source="reference")
     done = night(date(2011, 7, 1), source="reference")

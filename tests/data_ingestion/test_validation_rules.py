@@ -11,6 +11,7 @@ import pytest
 from prometheus.core.errors import DataError
 from prometheus.core.time import TradingCalendar
 from prometheus.data_ingestion.synthetic import SyntheticPanel
+from prometheus.data_ingestion.validation.findings import quality_of
 from prometheus.data_ingestion.validation.judge import Verdict, judge
 from prometheus.data_ingestion.validation.rules import PRICE_RULES, VOLUME_RULES, Limits, joined_rules
 
@@ -191,6 +192,16 @@ def test_too_many_bad_rows_of_the_session_stop_the_night() -> None:
     assert "missing_return 7" in found.failures[0].text
 
 
+def test_a_few_bad_rows_of_the_session_degrade_it() -> None:
+    bad = pl.col("instrument_id").is_in(["SYN_US_EQ_001", "SYN_US_EQ_002"]) & (pl.col("date") == S)
+    prices = PRICES.with_columns(pl.when(~bad).then("ret_1d").alias("ret_1d"))
+    found = verdict(prices, limits=Limits(missing_share=1.0))
+    assert quality_of(found.findings) == "degraded"
+    assert {f.name: f.weight for f in found.findings}["session_quarantined"] == "degrades"
+    one = PRICES.with_columns(pl.when(~AT).then("ret_1d").alias("ret_1d"))
+    assert quality_of(verdict(one, limits=Limits()).findings) == "ok"
+
+
 def test_too_many_bad_rows_of_history_stop_the_night() -> None:
     bad = (pl.col("date") < S) & (pl.col("instrument_id") < "SYN_US_EQ_003")  # 2 of 120 are more than 1 %
     prices = PRICES.with_columns(pl.when(~bad).then("ret_1d").alias("ret_1d"))
@@ -216,7 +227,8 @@ def test_instruments_that_vanish_are_told_and_too_many_stop_the_night() -> None:
         gone = (pl.col("date") == S) & (pl.col("instrument_id") <= f"SYN_US_EQ_{count:03d}")
         return verdict(PRICES.filter(~gone), VOLUMES.filter(~gone), limits=Limits())
 
-    assert [(f.name, f.fails) for f in without(2).findings] == [("missing_instruments", False)]
+    assert [(f.name, f.weight) for f in without(1).findings] == [("missing_instruments", "note")]
+    assert [(f.name, f.weight) for f in without(2).findings] == [("missing_instruments", "degrades")]
     assert failing(without(7)) == ["missing_instruments"]
 
 

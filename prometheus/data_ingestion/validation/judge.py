@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
-import dataframely as dy
 import polars as pl
 
+from prometheus.data_ingestion.validation.divide import divide
+from prometheus.data_ingestion.validation.findings import Finding, some, weigh
 from prometheus.data_ingestion.validation.measures import measure_joined, measure_received
 from prometheus.data_ingestion.validation.rules import (
     PRICE_RULES,
     VOLUME_RULES,
     Limits,
-    Rule,
     joined_rules,
     watched,
 )
 
-QUARANTINE: Mapping[str, pl.DataType] = {
-    "date": pl.Date(),
-    "row_date": pl.Date(),
-    "instrument_id": pl.String(),
-    "dataset": pl.String(),
-    "rule": pl.String(),
-    "reason": pl.String(),
-    "value": pl.String(),
-}
 CLEAN = ["date", "instrument_id", "ret_1d", "dollar_volume", "abs_log_open_close"]
 _PRICES = ["ret_1d", "abs_log_open_close"]
 _VOLUMES = ["dollar_volume"]
 _MEASURES = ["surprise", "volume_multiple", "range_multiple"]
+# Findings that are the same whether the session was judged alone or with the history before it.
+OF_THE_SESSION = frozenset({"standing_session", "missing_instruments", "session_quarantined"})
 _SMALLEST_CROSS_SECTION = 20  # shares of fewer instruments say nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something wrong with a day or with the whole; `fails` = the night must not go on with it."""
-
-    name: str
-    text: str
-    fails: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +46,7 @@ class Verdict:
 
     @property
     def failures(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.fails)
+        return tuple(finding for finding in self.findings if finding.weight == "fails")
 
 
 def judge(
@@ -81,10 +64,10 @@ def judge(
     """
     judged = pl.col("date").is_in(list(days))
     received = prices.filter(judged).height + volumes.filter(judged).height
-    good_prices, bad_prices = _divide(
+    good_prices, bad_prices = divide(
         measure_received(prices, _PRICES, sessions), "prices", PRICE_RULES, _PRICES
     )
-    good_volumes, bad_volumes = _divide(
+    good_volumes, bad_volumes = divide(
         measure_received(volumes, _VOLUMES, sessions), "volumes", VOLUME_RULES, _VOLUMES
     )
     joined = good_prices.select("date", "instrument_id", *_PRICES).join(
@@ -94,7 +77,7 @@ def judge(
         coalesce=True,
     )
     measured = measure_joined(joined, sessions, limits).with_columns(pl.col("date").alias("row_date"))
-    good, bad = _divide(
+    good, bad = divide(
         measured.filter(judged), "joined", joined_rules(limits), [*_PRICES, *_VOLUMES, *_MEASURES]
     )
     quarantine = pl.concat([bad_prices.filter(judged), bad_volumes.filter(judged), bad])
@@ -114,51 +97,6 @@ def judge(
     )
 
 
-def _divide(
-    rows: pl.DataFrame, dataset: str, rules: Sequence[Rule], shown: Sequence[str]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows that keep every rule, and one quarantine row for each rule that a row breaks."""
-    good, failed = _schema(dataset, rows.schema, rules).filter(rows)
-    details = failed.details()
-    names = [rule.name for rule in rules]
-    if details.is_empty():
-        return good, pl.DataFrame(schema=QUARANTINE)
-    value = pl.concat_str(
-        [
-            pl.format(f"{name}={{}}", pl.col(name).round_sig_figs(6).cast(pl.String).fill_null("none"))
-            for name in shown
-        ],
-        separator=" ",
-    )
-    reasons = {rule.name: rule.reason for rule in rules}
-    broken = (
-        details.with_columns(value.alias("value"), pl.lit(dataset).alias("dataset"))
-        .unpivot(
-            on=names,
-            index=["date", "row_date", "instrument_id", "dataset", "value"],
-            variable_name="rule",
-            value_name="held",
-        )
-        .filter(pl.col("held") == "invalid")
-        .with_columns(pl.col("rule").replace_strict(reasons, return_dtype=pl.String).alias("reason"))
-    )
-    return good, broken.select(pl.col(name).cast(kind) for name, kind in QUARANTINE.items())
-
-
-def _schema(dataset: str, columns: Mapping[str, pl.DataType], rules: Sequence[Rule]) -> type[dy.Schema]:
-    """A dataframely schema made of the table of rules: it filters, counts and keeps which rule each row broke."""
-    body: dict[str, object] = {name: dy.Any() for name in columns}
-    body |= {rule.name: dy.rule()(_holds(rule)) for rule in rules}
-    return type(f"{dataset.title()}Rules", (dy.Schema,), body)
-
-
-def _holds(rule: Rule) -> Callable[[Any], pl.Expr]:
-    def holds(_schema: object) -> pl.Expr:
-        return ~rule.bad.fill_null(value=False)
-
-    return holds
-
-
 def _missing_sessions(
     prices: pl.DataFrame,
     volumes: pl.DataFrame,
@@ -173,8 +111,8 @@ def _missing_sessions(
         have = set(frame.filter(pl.col("row_date") == pl.col("date"))["date"].unique())
         gaps = [day for day in expected if day not in have]
         if gaps:
-            text = f"{len(gaps)} trading days have no {dataset} at all: {_some(gaps)}"
-            found.append(Finding("missing_sessions", text, len(gaps) > limits.missing_sessions))
+            text = f"{len(gaps)} trading days have no {dataset} at all: {some(gaps)}"
+            found.append(Finding("missing_sessions", text, weigh(len(gaps), fails=limits.missing_sessions)))
     return found
 
 
@@ -184,7 +122,7 @@ def _standing_session(good: pl.DataFrame, session: date, limits: Limits) -> list
     if tonight.height < _SMALLEST_CROSS_SECTION or still <= limits.zero_return_share * tonight.height:
         return []
     text = f"{still} of {tonight.height} prices of {session} did not move: an old file, or no trading"
-    return [Finding("standing_session", text, fails=True)]
+    return [Finding("standing_session", text, "fails")]
 
 
 def _missing_instruments(
@@ -196,30 +134,31 @@ def _missing_instruments(
     missing = sorted(before.difference(joined.filter(pl.col("date") == session)["instrument_id"]))
     if not missing:
         return []
-    text = f"{len(missing)} of {len(before)} instruments of {sessions[-2]} have no row on {session}: {_some(missing)}"
-    return [Finding("missing_instruments", text, len(missing) > limits.missing_share * len(before))]
+    text = f"{len(missing)} of {len(before)} instruments of {sessions[-2]} have no row on {session}: {some(missing)}"
+    weight = weigh(
+        len(missing), degrades=limits.degraded_share * len(before), fails=limits.missing_share * len(before)
+    )
+    return [Finding("missing_instruments", text, weight)]
 
 
 def _too_much_quarantined(
     prices: pl.DataFrame, quarantine: pl.DataFrame, days: Sequence[date], session: date, limits: Limits
 ) -> list[Finding]:
     found = []
-    for name, chosen, share in (
-        ("session", [session], limits.session_quarantined_share),
-        ("history", [day for day in days if day != session], limits.history_quarantined_share),
+    history = [day for day in days if day != session]
+    for name, chosen, bearable, share in (
+        ("session", [session], limits.degraded_share, limits.session_quarantined_share),
+        ("history", history, limits.history_quarantined_share, limits.history_quarantined_share),
     ):
         total = prices.filter(pl.col("date").is_in(chosen)).height
         bad = quarantine.filter(pl.col("date").is_in(chosen))
         rows = bad.select("date", "instrument_id").unique().height
-        if rows > share * total:
+        weight = weigh(rows, degrades=bearable * total, fails=share * total)
+        if weight != "note":
             rules = ", ".join(
                 f"{rule} {count}" for rule, count in bad.group_by("rule").len().sort("rule").iter_rows()
             )
-            text = f"{rows} of {total} rows of the {name} are quarantined, more than {share:.0%}: {rules}"
-            found.append(Finding(f"{name}_quarantined", text, fails=True))
+            passed = share if weight == "fails" else bearable
+            text = f"{rows} of {total} rows of the {name} are quarantined, more than {passed:.0%}: {rules}"
+            found.append(Finding(f"{name}_quarantined", text, weight))
     return found
-
-
-def _some(values: Sequence[object]) -> str:
-    shown = ", ".join(str(value) for value in values[:5])
-    return shown if len(values) <= 5 else f"{shown} and {len(values) - 5} more"

@@ -6,8 +6,9 @@ at the reference panel (docs/data.md shows what they find there); a desk sets it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import polars as pl
 
@@ -27,6 +28,9 @@ class Limits:
     range_multiple: float = 2.0  # and moves the price during the day; bookkeeping happens overnight
     still_sessions: int = 5  # zero returns in a row (the reference panel has at most 3)
     large_move: float = 0.25  # counted, never quarantined
+    degraded_share: float = (
+        0.01  # of the session's rows quarantined or absent: more than this degrades the night
+    )
     session_quarantined_share: float = 0.05  # more than this fails the run
     history_quarantined_share: float = 0.01
     missing_share: float = 0.05  # instruments of the session before that have no row
@@ -36,14 +40,20 @@ class Limits:
     @classmethod
     def from_params(cls, given: Json) -> Limits:
         """Limits with the values of a job's `limits` parameter; `DataError` names an unknown one."""
-        values = dict(given or {})
-        known = {field.name: field.type for field in fields(cls)}
-        for name, value in values.items():
-            if name not in known:
-                raise DataError(f"the limit {name!r} is unknown", allowed=", ".join(known))
-            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-                raise DataError(f"the limit {name!r} is {value!r}", allowed="a number, not negative")
-        return cls(**values)
+        return cls(**limits_given(given, tuple(field.name for field in fields(cls))))
+
+
+def limits_given(given: Json, known: Collection[str]) -> dict[str, Any]:
+    """The values of a `limits` parameter, each a number; `DataError` names an unknown or impossible one."""
+    if given is not None and not isinstance(given, dict):
+        raise DataError(f"the parameter `limits` is {given!r}", allowed=f"a table of {', '.join(known)}")
+    values = dict(given or {})
+    for name, value in values.items():
+        if name not in known:
+            raise DataError(f"the limit {name!r} is unknown", allowed=", ".join(known))
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise DataError(f"the limit {name!r} is {value!r}", allowed="a number, not negative")
+    return values
 
 
 @dataclass(frozen=True, slots=True)
