@@ -98,8 +98,10 @@ def _first(wanted: Wanted, asked: str) -> tuple[Source | None, str]:
         if asked == REFERENCE:
             raise
         if wanted.dataset in PANEL:
-            warn(f"{error.message}. Going on with a synthetic panel. {NOTE}. For the real one: {HOW_TO_GET_IT}, "
-                 f"and begin a new store (another PROMETHEUS_HOME, or remove {wanted.settings.historical_path})")  # fmt: skip
+            warn(
+                f"{error.message}. Going on with a synthetic panel. {NOTE}. For the real one: {HOW_TO_GET_IT}, and "
+                f"begin a new store (another PROMETHEUS_HOME, or remove {wanted.settings.historical_path})"
+            )
             return _synthetic(wanted, wanted.settings.seed), error.message
         warn(f"no {wanted.name} tonight: {error.message}")
         return None, error.message

@@ -25,7 +25,7 @@ def returns(task: Task) -> dict[str, Json]:
     """prices_daily -> returns_daily: `ret_1d`, `ret_5d`, `ret_21d`."""
     desk = open_desk(task)
     view = desk.as_of(task.session)
-    gap = nightly.gap(view, PRICES, return_feature.TABLE, return_feature.LOOKBACK)
+    gap = nightly.gap(view, PRICES, return_feature.TABLE, return_feature.LOOKBACK, columns=["ret_1d"])
     wide = nightly.read_wide(view, PRICES, "ret_1d", gap.since)
     daily = wide["ret_1d"]
     return _write_panel(desk, return_feature.TABLE, wide, return_feature.compute(daily), gap)
@@ -35,7 +35,9 @@ def volatility(task: Task) -> dict[str, Json]:
     """returns_daily -> volatility_daily: `vol_ewma`, `vol_21d`, `vol_63d`, annualised."""
     desk = open_desk(task)
     view = desk.as_of(task.session)
-    gap = nightly.gap(view, return_feature.TABLE, volatility_feature.TABLE, volatility_feature.LOOKBACK)
+    gap = nightly.gap(
+        view, return_feature.TABLE, volatility_feature.TABLE, volatility_feature.LOOKBACK, columns=["ret_1d"]
+    )
     wide = nightly.read_wide(view, return_feature.TABLE, "ret_1d", gap.since)
     return _write_panel(desk, volatility_feature.TABLE, wide, volatility_feature.compute(wide["ret_1d"]), gap)
 
@@ -45,7 +47,7 @@ def correlations(task: Task) -> dict[str, Json]:
     desk = open_desk(task)
     view = desk.as_of(task.session)
     lookback = max(correlation.LOOKBACK, factor_model.LOOKBACK)
-    gap = nightly.gap(view, return_feature.TABLE, correlation.TABLE, lookback)
+    gap = nightly.gap(view, return_feature.TABLE, correlation.TABLE, lookback, columns=["ret_1d"])
     wide = nightly.read_wide(view, return_feature.TABLE, "ret_1d", gap.since)
     daily = wide["ret_1d"]
     missing = set(gap.missing)
@@ -55,7 +57,7 @@ def correlations(task: Task) -> dict[str, Json]:
         model = factor_model.fit(daily, wide.instruments)
     columns = {name: pl.Series(values).fill_nan(None) for name, values in panel.items()}
     rows = pl.DataFrame({"date": [wide.days[row] for row in wanted], **columns})
-    written = desk.writer.write_days(correlation.TABLE, rows, days=gap.missing)
+    written = nightly.keep(desk, correlation.TABLE, rows, gap)
     output: dict[str, Json] = {"sessions": len(wanted), "rows": written.rows, "write": written.action}
     if model is None:
         return {**output, "factor_model": f"none: fewer than {factor_model.MINIMUM} sessions of history"}
@@ -74,15 +76,15 @@ def stability_components(task: Task) -> dict[str, Json]:
     """prices_daily -> stability_components_daily: four components of fragility in [0, 1], and `fragility`."""
     desk = open_desk(task)
     view = desk.as_of(task.session)
-    gap = nightly.gap(view, PRICES, stability.TABLE, stability.LOOKBACK)
     columns = ["ret_1d", "dollar_volume"]
+    gap = nightly.gap(view, PRICES, stability.TABLE, stability.LOOKBACK, columns=columns)
     wide = widen(view.read(PRICES, since=gap.since, columns=["date", "instrument_id", *columns]), columns)
     missing = set(gap.missing)
     wanted = [row for row, day in enumerate(wide.days) if day in missing]
     values = stability.compute(wide["ret_1d"], wide["dollar_volume"], wanted)
     days = [wide.days[row] for row in wanted]
     frame = lengthen(days, wide.instruments, values, ~np.isnan(wide["ret_1d"][wanted]))
-    written = desk.writer.write_days(stability.TABLE, frame, days=gap.missing)
+    written = nightly.keep(desk, stability.TABLE, frame, gap)
     return {"sessions": len(wanted), "rows": written.rows, "write": written.action}
 
 
@@ -98,5 +100,5 @@ def _write_panel(
     # A row for every pair that had a return: a feature without enough history is null, not absent.
     known = ~np.isnan(values["ret_1d"] if "ret_1d" in values else wide["ret_1d"])
     frame = lengthen(wide.days, wide.instruments, values, known & wanted[:, None])
-    written = desk.writer.write_days(table, frame, days=gap.missing)
+    written = nightly.keep(desk, table, frame, gap)
     return {"sessions": len(gap.missing), "rows": written.rows, "write": written.action}

@@ -2,15 +2,22 @@
 
 The first night finds an empty table and computes all history at once; later ones compute the night's session, and any
 that lies between. The night's own session is always computed anew, so that a re-run after a correction is a real one.
+A session whose rows were computed from values that have since been corrected is computed anew too: each keeps a stamp of
+all that it was computed from (docs/adr/0007-sources-and-corrections.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import polars as pl
+
 from prometheus.core.errors import DataError
-from prometheus.stores.historical import HistoricalView
+from prometheus.stores.desk import Desk
+from prometheus.stores.historical import HistoricalView, WriteResult
+from prometheus.stores.stamps import day_stamps, window_stamps
 from prometheus.stores.wide import Wide, widen
 
 
@@ -20,23 +27,43 @@ class Gap:
 
     missing: tuple[date, ...]
     since: date
+    stamps: Mapping[date, int]  # of all that each missing session is computed from
+    gone: tuple[date, ...] = ()  # sessions of the table that the source has no more
 
 
-def gap(view: HistoricalView, source: str, table: str, lookback: int) -> Gap:
+def gap(
+    view: HistoricalView, source: str, table: str, lookback: int, *, columns: Sequence[str] | None = None
+) -> Gap:
     """What `table` lacks of the sessions that `source` holds; `lookback` = sessions before each that it depends on.
 
-    Raises `DataError` if the source has no rows for the night's session.
+    `columns` are those of `source` that the table is computed from (None = all). Raises `DataError` if the source
+    has no rows for the night's session.
     """
-    known = view.dates(source)
     session = view.as_of_date
-    if not known or known[-1] != session:
+    last = view.last_date(source)
+    if last != session:
         raise DataError(
-            f"{source} has no rows for {session}" + (f"; the last are of {known[-1]}" if known else ""),
+            f"{source} has no rows for {session}" + (f"; the last are of {last}" if last else ""),
             hint="the job that writes it must succeed for this session first",
         )
-    present = set(view.dates(table)) - {session}
-    missing = tuple(day for day in known if day not in present)
-    return Gap(missing, known[max(known.index(missing[0]) - lookback, 0)])
+    wanted = None if columns is None else list(dict.fromkeys(["date", "instrument_id", *columns]))
+    content = day_stamps(view.read(source, columns=wanted))
+    known = sorted(content)
+    stamps = window_stamps(content, known, lookback)
+    present = view.stamps(table)
+    fresh = {day for day, stamp in present.items() if stamp is None or stamp == stamps.get(day)} - {session}
+    missing = tuple(day for day in known if day not in fresh)
+    return Gap(
+        missing,
+        known[max(known.index(missing[0]) - lookback, 0)],
+        {day: stamps[day] for day in missing},
+        tuple(sorted(set(present).difference(known))),
+    )
+
+
+def keep(desk: Desk, table: str, frame: pl.DataFrame, gap: Gap) -> WriteResult:
+    """Write what was computed for `gap`: the rows of its missing sessions, and what they were computed from."""
+    return desk.writer.write_days(table, frame, days=[*gap.missing, *gap.gone], stamps=gap.stamps)
 
 
 def read_wide(view: HistoricalView, table: str, column: str, since: date) -> Wide:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -29,13 +29,18 @@ class TaskWriter:
     market: str
 
     def write_days(
-        self, table: str, frame: pl.DataFrame, *, days: Collection[date] | None = None
+        self,
+        table: str,
+        frame: pl.DataFrame,
+        *,
+        days: Collection[date] | None = None,
+        stamps: Mapping[date, int] | None = None,
     ) -> WriteResult:
         """`HistoricalDb.write_days`, after a look that no later attempt has taken over."""
         with self.runtime.commit(self.claim):
             pass
         write = WriteId(self.run_id, self.task, table, self.claim.attempt, self.pin)
-        return self.historical.write_days(table, frame, write, days=days, market=self.market)
+        return self.historical.write_days(table, frame, write, days=days, market=self.market, stamps=stamps)
 
     def commit(self) -> AbstractContextManager[sa.Connection]:
         """One transaction on runtime_db that is kept only if this attempt still holds the claim."""

@@ -28,9 +28,11 @@ from prometheus.core.ids import check_name
 
 DATE = "date"
 KEY = "instrument_id"
-# Two hidden columns partition every table; they never leave this file. The market keeps the nights of two markets
+# Two hidden columns partition every table; hidden columns never leave this file. The market keeps the nights of two markets
 # apart, so that neither replaces the other's rows of a date; the year bounds what a replaced day must rewrite.
 MARKET, YEAR = "_market", "_year"
+# And one that says what the rows of a day were computed from, for tables whose writer says it (stamps.py).
+STAMP = "_inputs"
 ALL = "-"  # the market of tables that belong to none
 
 # A commit is lost only to another commit on the same table; thirty in a row means that something writes in a loop.
@@ -86,11 +88,13 @@ class HistoricalDb:
         *,
         days: Collection[date] | None = None,
         market: str = ALL,
+        stamps: Mapping[date, int] | None = None,
     ) -> WriteResult:
         """Make `frame` the rows of `market` on its dates, in one commit; all other rows stay as they are.
 
         `days` names the dates that are written when the frame may have no row for some of them (a day without a
-        quarantined row still replaces what an older run had put there). Raises `StaleWriteError` if a later attempt
+        quarantined row still replaces what an older run had put there). `stamps` says for each date what its rows
+        were computed from; `HistoricalView.stamps` gives it back. Raises `StaleWriteError` if a later attempt
         of the task has written, `StoreError` if the frame does not fit the table or the disk refuses.
         """
         covered = _covered_days(table, frame, days)
@@ -98,6 +102,10 @@ class HistoricalDb:
             pl.lit(check_name("market", market) if market != ALL else ALL).alias(MARKET)
         )
         marked = marked.with_columns(pl.col(DATE).dt.year().alias(YEAR))
+        if stamps is not None:
+            marked = marked.with_columns(
+                pl.col(DATE).replace_strict(stamps, default=None, return_dtype=pl.Int64).alias(STAMP)
+            )
         digest = _digest(marked, write.pin)
         for _ in range(COMMIT_ATTEMPTS):
             handle = self._open_or_create(table, marked) if covered else None
@@ -174,7 +182,7 @@ class HistoricalView:
                 allowed=", ".join(HistoricalDb(self._root).tables()) or "none yet",
                 hint="run the job that writes it first",
             )
-        known = [field.name for field in handle.schema().fields if field.name not in (MARKET, YEAR)]
+        known = [field.name for field in handle.schema().fields if field.name not in (MARKET, YEAR, STAMP)]
         wanted = known if columns is None else list(columns)
         unknown = [name for name in wanted if name not in known]
         if unknown:
@@ -191,6 +199,16 @@ class HistoricalView:
         if handle is None:
             return []
         return self._scan(handle, since).select(pl.col(DATE).unique()).collect()[DATE].sort().to_list()
+
+    def stamps(self, table: str) -> dict[date, int | None]:
+        """What the rows of each date were computed from, as their writer said; None where it did not."""
+        handle = self._handle(table)
+        if handle is None:
+            return {}
+        rows = self._scan(handle, None)
+        known = STAMP in rows.collect_schema()
+        stamp = pl.col(STAMP).max() if known else pl.lit(None, dtype=pl.Int64)
+        return dict(rows.group_by(DATE).agg(stamp.alias("stamp")).collect().iter_rows())
 
     def last_date(self, table: str) -> date | None:
         """The newest date with a row, or None."""
@@ -274,7 +292,7 @@ def _commit(
         .select(pl.col(DATE).unique())
         .collect()[DATE]
     )
-    _check_schema(table, handle, marked)
+    marked, widening = _fitted(table, handle, marked)
     properties = CommitProperties(
         custom_metadata={"write": write.app_id, "attempt": str(write.attempt), "pin": write.pin},
         # Compare and swap: never rebase over a commit that this write has not seen.
@@ -288,13 +306,20 @@ def _commit(
     if not stale and marked.is_empty():
         return WriteResult(table, "nothing", 0, handle.version())
     if not stale:
-        write_deltalake(handle, marked, mode="append", commit_properties=properties)
+        write_deltalake(handle, marked, mode="append", schema_mode=widening, commit_properties=properties)
         return WriteResult(table, "created" if created else "appended", marked.height, handle.version())
     predicate = f"{MARKET} = '{market}' AND {_predicate(covered, held)}"
     if marked.is_empty():
         handle.delete(predicate, commit_properties=properties)
     else:
-        write_deltalake(handle, marked, mode="overwrite", predicate=predicate, commit_properties=properties)
+        write_deltalake(
+            handle,
+            marked,
+            mode="overwrite",
+            predicate=predicate,
+            schema_mode=widening,
+            commit_properties=properties,
+        )
     return WriteResult(table, "replaced", marked.height, handle.version())
 
 
@@ -305,20 +330,28 @@ def _predicate(covered: list[date], held: set[date]) -> str:
     return f"{DATE} IN ({listed})"
 
 
-def _check_schema(table: str, handle: DeltaTable, marked: pl.DataFrame) -> None:
-    known = pl.scan_delta(handle).collect_schema()
-    given = marked.schema
-    if dict(known) == dict(given):
-        return
+def _fitted(
+    table: str, handle: DeltaTable, marked: pl.DataFrame
+) -> tuple[pl.DataFrame, Literal["merge"] | None]:
+    """`marked` as the table takes it: the hidden stamp comes into tables of before it, and may be left out."""
+    known = dict(pl.scan_delta(handle).collect_schema())
+    if STAMP in known and STAMP not in marked.columns:
+        marked = marked.with_columns(pl.lit(None, dtype=pl.Int64).alias(STAMP))
+    given = dict(marked.schema)
+    widening: Literal["merge"] | None = "merge" if STAMP in given and STAMP not in known else None
+    if widening:
+        known[STAMP] = given[STAMP]
     wrong = [
         f"{name}: table {known.get(name, 'absent')}, rows {given.get(name, 'absent')}"
         for name in dict.fromkeys([*known, *given])
         if known.get(name) != given.get(name)
     ]
-    raise StoreError(
-        f"rows do not fit historical table {table!r} ({'; '.join(wrong)})",
-        hint="a changed layout needs a table of a new name, or a migration",
-    )
+    if wrong:
+        raise StoreError(
+            f"rows do not fit historical table {table!r} ({'; '.join(wrong)})",
+            hint="a changed layout needs a table of a new name, or a migration",
+        )
+    return marked, widening
 
 
 def _digest(frame: pl.DataFrame, pin: str) -> str:

@@ -270,3 +270,23 @@ def test_any_order_of_writes_equals_a_dictionary_of_days(
         store.write_days("prices", rows(*days, close=float(value)), write(f"run{number}"))
         expected |= {(day, name): float(value) for day in days for name in ("A", "B")}
     assert closes(store) == expected
+
+
+def test_what_rows_were_computed_from_is_kept_beside_them_and_never_shown_as_a_column(tmp_path: Path) -> None:
+    store = HistoricalDb(tmp_path)
+    store.write_days("prices", rows(D1), write(name="old"))
+    store.write_days("prices", rows(D2, D3), write(), stamps={D2: -5, D3: 2**62})
+    assert store.as_of(D3).stamps("prices") == {D1: None, D2: -5, D3: 2**62}
+    assert store.as_of(D2).stamps("prices") == {D1: None, D2: -5}
+    assert store.as_of(D3).stamps("absent") == {}
+    assert store.as_of(D3).read("prices").columns == ["date", "instrument_id", "close"]
+
+
+def test_equal_rows_computed_from_something_else_are_written_with_their_new_stamp(tmp_path: Path) -> None:
+    store = HistoricalDb(tmp_path)
+    store.write_days("prices", rows(D1, D2), write(), stamps={D1: 1, D2: 1})
+    assert store.write_days("prices", rows(D1, D2), write(), stamps={D1: 1, D2: 1}).action == "skipped"
+    assert store.write_days("prices", rows(D1), write(attempt=2), stamps={D1: 9}).action == "replaced"
+    assert store.as_of(D2).stamps("prices") == {D1: 9, D2: 1}
+    store.write_days("prices", rows(D2), write(run="another"))
+    assert store.as_of(D2).stamps("prices") == {D1: 9, D2: None}
