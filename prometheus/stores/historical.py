@@ -168,6 +168,10 @@ class HistoricalView:
         self._versions = versions
         self._handles: dict[str, DeltaTable | None] = {}
 
+    def beside(self, market: str) -> HistoricalView:
+        """What another market knew at the end of the same date, of the same versions where they were given."""
+        return HistoricalView(self._root, self.as_of_date, market, self._versions)
+
     def read(
         self, table: str, *, since: date | None = None, columns: Sequence[str] | None = None
     ) -> pl.DataFrame:

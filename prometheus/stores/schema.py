@@ -124,6 +124,8 @@ regimes = sa.Table(
     sa.Column("probabilities", sa.JSON, nullable=False),  # label -> filtered probability
     sa.Column("transition", sa.JSON, nullable=False),  # rows sum to 1, in the order of `probabilities`
     sa.Column("features", sa.JSON, nullable=False),
+    sa.Column("raw_label", sa.Text),  # tonight's likeliest state; the label is the official one, which lasts
+    sa.Column("since", sa.Date),  # first session of the official regime
     *_written_by(),
 )
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from prometheus.core.errors import DataError
 from prometheus.engines.outcome import ShortHistoryError
 from prometheus.engines.regime.config import LABELS, RegimeConfig
+from prometheus.engines.regime.duration import official, since
 from prometheus.engines.regime.engine import judge
 from prometheus.engines.regime.hmm import HmmlearnModel
 from prometheus.engines.regime.model import GaussianStates, filtered
@@ -164,4 +165,54 @@ def test_the_regime_row_holds_probabilities_and_a_transition_matrix(one_night: A
     assert sum(row["probabilities"].values()) == pytest.approx(1.0, abs=1e-5)
     assert [sum(line) for line in row["transition"]] == pytest.approx([1.0] * 3, abs=1e-5)
     assert set(row["features"]) == {"market_vol_ewma", "mean_correlation_21d"}
+    assert row["raw_label"] == "stressed"
+    assert session - timedelta(days=60) < row["since"] <= session
     assert session + timedelta(days=1) > row["as_of_date"]
+
+
+def path_of(*likeliest: str, sure: float = 0.7) -> np.ndarray[Any, Any]:
+    """A filtered path whose likeliest states are named by their initials."""
+    rest = (1.0 - sure) / 2
+    return np.array([[sure if name[0] == one else rest for name in LABELS] for one in "".join(likeliest)])
+
+
+def told(states: np.ndarray[Any, Any]) -> str:
+    return "".join(LABELS[state][0] for state in states)
+
+
+def test_a_new_regime_is_official_after_so_many_sessions_in_a_row() -> None:
+    path = path_of("ccccnnnnnccnnn")
+    assert told(official(path, 5, 0.9)) == "ccccccccnnnnnn"
+    assert told(official(path, 1, 0.9)) == "ccccnnnnnccnnn"
+
+
+def test_a_change_of_mind_begins_the_count_anew() -> None:
+    assert told(official(path_of("ssssnncnnssnnnnns"), 5, 0.9)) == "sssssssssssssssnn"
+
+
+def test_an_alarm_does_not_wait_and_calm_does() -> None:
+    path = path_of("cccsccccccnn", sure=0.95)
+    assert told(official(path, 5, 0.9)) == "cccsssssccnn"
+    assert told(official(path, 5, 0.99)) == "cccccccccccc"
+
+
+def test_rising_stress_counts_all_states_above_the_regime() -> None:
+    split = np.array([[1.0, 0.0, 0.0], [0.05, 0.5, 0.45], [0.0, 0.45, 0.55]])
+    assert told(official(split, 5, 0.9)) == "cnn"  # from normal, stressed alone is no alarm
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8))
+def test_no_regime_is_left_for_a_calmer_one_early_and_the_rule_never_looks_ahead(
+    seed: int, minimum: int
+) -> None:
+    path = np.random.default_rng(seed).dirichlet(np.full(3, 0.3), size=80)
+    states = official(path, minimum, 0.9)
+    starts = [0, *(np.flatnonzero(np.diff(states)) + 1), len(states)]
+    for first, last in itertools.pairwise(starts[1:]):
+        calmed_after = last < len(states) and states[last] < states[first]
+        assert last - first >= minimum or not calmed_after
+    np.testing.assert_array_equal(official(path[:50], minimum, 0.9), states[:50])
+
+
+def test_since_is_the_first_session_of_the_last_run() -> None:
+    assert [since(np.array(states)) for states in ([0, 0, 0], [0, 1, 1], [2, 2, 0])] == [0, 1, 2]

@@ -1,9 +1,9 @@
 """The regime engine: a three-state Gaussian hidden Markov model of how volatile and how correlated the market is.
 
-Observed are the log of the equal-weighted market's RiskMetrics volatility and Fisher's z of the mean pairwise
-correlation over 21 sessions; the two jump together in a crisis (Longin and Solnik, "Extreme correlation of
-international equity markets", JF 2001). The model is fitted to all sessions up to the date, never later; its states are
-ordered by volatility; the probabilities are filtered (see `model`).
+For a market the observations are those of `observing`; for the market GLOBAL those of `globe`, from all regions that
+have data. The model is fitted to all sessions up to the date, never later; its states are ordered by volatility; the
+probabilities are filtered (see `model`). The label is the official regime (see `duration`), the raw label the
+likeliest state of tonight alone.
 """
 
 from __future__ import annotations
@@ -11,62 +11,74 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
-import polars as pl
-
 from prometheus.core.ids import Json
 from prometheus.engines.configs import config_json
 from prometheus.engines.engine import Engine, Inputs
-from prometheus.engines.outcome import Outcome, ShortHistoryError, TableRows, historical_ref, rounded
+from prometheus.engines.outcome import Outcome, ShortHistoryError, TableRows
 from prometheus.engines.regime.config import LABELS, RegimeConfig
+from prometheus.engines.regime.duration import official, since
+from prometheus.engines.regime.globe import MARKET as GLOBE
+from prometheus.engines.regime.globe import of_globe
 from prometheus.engines.regime.hmm import HmmlearnModel
 from prometheus.engines.regime.model import GaussianStates, RegimeModel, filtered
+from prometheus.engines.regime.observing import of_market, standardised
 from prometheus.stores.wide import FloatArray
 
 ENGINE = "regime"
-PANELS = "correlation_panels"
-FEATURES = ("market_vol_ewma", "mean_correlation_21d")
-
-# Fisher's z grows without bound towards 1; a mean of many pairs never is so close.
-CORRELATION_BOUND = 0.999
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Regime:
-    """What the model says of the last session it was given."""
+    """What the model says of every session it was given, the last one tonight's."""
 
-    probabilities: FloatArray  # of the states, in the order of LABELS; filtered
+    path: FloatArray  # (sessions, states in the order of LABELS), filtered
     states: GaussianStates  # in that order, means and variances in standardised units
-    sessions: int
+
+    @property
+    def probabilities(self) -> FloatArray:
+        tonight: FloatArray = self.path[-1]
+        return tonight
 
     @property
     def label(self) -> str:
-        return LABELS[int(np.argmax(self.probabilities))]
+        """The likeliest state of the last session."""
+        return LABELS[int(self.probabilities.argmax())]
 
 
 def run(as_of_date: date, inputs: Inputs, config: RegimeConfig) -> Outcome:
     """The market's regime on `as_of_date`; raises `ShortHistoryError` before the model can be fitted."""
-    view, market_id = inputs.view, inputs.market_id
-    panel = view.read(PANELS, columns=["date", *FEATURES]).drop_nulls()
-    if panel.height < config.minimum_sessions or panel["date"][-1] != as_of_date:
-        last = panel["date"][-1] if panel.height else "none"
+    market_id = inputs.market_id
+    if market_id == GLOBE:
+        observed = of_globe(inputs.view, config.globe, config.minimum_sessions)
+    else:
+        observed = of_market(inputs.view, config.minimum_sessions)
+    if len(observed.days) < config.minimum_sessions:
         raise ShortHistoryError(
-            f"the regime of {as_of_date} cannot be judged: {panel.height} sessions with all features, the last {last}",
-            allowed=f"at least {config.minimum_sessions}, up to {as_of_date}",
-            hint="choose a session at least about 14 months after the first price",
+            f"the regime of {market_id} cannot be judged: {len(observed.days)} sessions on which all is known",
+            allowed=f"at least {config.minimum_sessions}",
         )
     model = HmmlearnModel(len(LABELS), config.seeds, config.stickiness, config.iterations, config.tolerance)
-    regime = judge(observations(panel), model)
-    now = {name: rounded(float(panel[name][-1])) for name in FEATURES}
-    probabilities = {label: round(float(p), 6) for label, p in zip(LABELS, regime.probabilities, strict=True)}
-    transition = [[round(float(p), 6) for p in row] for row in regime.states.transition]
+    regime = judge(observed.values, model)
+    states = official(regime.path, config.minimum_duration, config.alarm_probability)
+    label, began = LABELS[int(states[-1])], observed.days[since(states)]
+    probabilities = {name: round(float(p), 6) for name, p in zip(LABELS, regime.probabilities, strict=True)}
     row = {
-        "label": regime.label,
+        "label": label,
+        "raw_label": regime.label,
+        "since": began,
         "probabilities": probabilities,
-        "transition": transition,
-        "features": now,
+        "transition": [[round(float(p), 6) for p in line] for line in regime.states.transition],
+        "features": dict(observed.now),
     }
-    told: dict[str, Json] = {"label": regime.label, "probabilities": probabilities}
+    told: dict[str, Json] = {
+        "label": label,
+        "raw_label": regime.label,
+        "since": began.isoformat(),
+        "probabilities": probabilities,
+        "sessions": len(observed.days),
+    }
+    if observed.absent:
+        told["absent"] = dict(observed.absent)
     key = {"as_of_date": as_of_date, "market_id": market_id}
     return Outcome(
         engine=ENGINE,
@@ -74,25 +86,17 @@ def run(as_of_date: date, inputs: Inputs, config: RegimeConfig) -> Outcome:
         as_of_date=as_of_date,
         config=config_json(config),
         tables=(TableRows("regimes", key, [row]),),
-        input_refs=(historical_ref(PANELS, panel, as_of_date),),
-        action={**told, "features": now, "sessions": regime.sessions},
-        summary={**told, "sessions": regime.sessions, "seed": regime.states.seed},
+        input_refs=observed.refs,
+        action={**told, "features": dict(observed.now)},
+        summary={**told, "seed": regime.states.seed},
     )
 
 
-def observations(panel: pl.DataFrame) -> FloatArray:
-    """Log volatility and Fisher's z of the mean correlation, shape (sessions, 2)."""
-    vol, correlation = (panel[name].to_numpy() for name in FEATURES)
-    bounded = np.clip(correlation, -CORRELATION_BOUND, CORRELATION_BOUND)
-    return np.column_stack([np.log(np.maximum(vol, 1e-6)), np.arctanh(bounded)])
-
-
 def judge(observed: FloatArray, model: RegimeModel) -> Regime:
-    """Fit the model to `observed` (sessions, features; volatility first) and filter to its last row."""
-    spread = observed.std(axis=0)
-    standard = (observed - observed.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
+    """Fit the model to `observed` (sessions, features; volatility first) and filter through to its last row."""
+    standard = standardised(observed)
     states = model.fit(standard).ordered()
-    return Regime(filtered(states, standard)[-1], states, len(observed))
+    return Regime(filtered(states, standard), states)
 
 
 engine = Engine(ENGINE, RegimeConfig, run)

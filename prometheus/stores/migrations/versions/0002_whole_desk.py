@@ -12,6 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("regimes", sa.Column("raw_label", sa.Text(), nullable=True))
+    op.add_column("regimes", sa.Column("since", sa.Date(), nullable=True))
     op.create_table(
         "data_quality",
         sa.Column("as_of_date", sa.Date(), nullable=False),
@@ -121,3 +123,5 @@ def downgrade() -> None:
     op.drop_table("profile_snapshots")
     op.drop_table("vendor_facts")
     op.drop_table("data_quality")
+    op.drop_column("regimes", "since")
+    op.drop_column("regimes", "raw_label")
