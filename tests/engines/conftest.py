@@ -149,7 +149,7 @@ def real_panel(user_settings: Settings) -> ReferencePanel:
 def real_returns(real_panel: ReferencePanel) -> Wide:
     """The reference panel's daily returns 2007-2011 as a matrix."""
     last = date(2011, 8, 31)
-    rows = real_panel.read("prices", last, real_panel.sessions(last)).rename({"row_date": "date"})
+    rows = real_panel.read("prices", last, real_panel.sessions("prices", last)).rename({"row_date": "date"})
     return widen(rows, ["ret_1d"])
 
 
@@ -160,7 +160,7 @@ def new_real_home(
     """Makes a home with the panel's two and a half years up to a session (unvalidated: engines are tested here)."""
 
     def make(session: date) -> Home:
-        days = real_panel.sessions(session)[-640:]
+        days = real_panel.sessions("prices", session)[-640:]
         both = [real_panel.read(dataset, session, days) for dataset in ("prices", "volumes")]
         joined = both[0].join(both[1], on=["row_date", "instrument_id"]).rename({"row_date": "date"})
         return new_home("real", joined.with_columns(pl.lit(value=False).alias("synthetic")))
