@@ -40,7 +40,7 @@ def regime(task: Task) -> dict[str, Json]:
 
 
 def assessment(task: Task) -> dict[str, Json]:
-    """returns_daily, volatility_daily, prices_daily, regimes -> instrument_scores."""
+    """returns_daily, volatility_daily, prices_daily, stability_components_daily, regimes -> instrument_scores."""
     return decide(task, "assessment")
 
 

@@ -32,6 +32,7 @@ JOBS = (
     feature_jobs.returns,
     feature_jobs.volatility,
     feature_jobs.correlations,
+    feature_jobs.stability_components,
     engine_jobs.regime,
     engine_jobs.assessment,
     engine_jobs.universe,

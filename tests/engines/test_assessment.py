@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -8,39 +9,66 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prometheus.engines.assessment.combination import combine, information_coefficient, rank_correlation
-from prometheus.engines.assessment.config import AssessmentConfig
-from prometheus.engines.assessment.engine import family_weights
-from prometheus.engines.assessment.families import FAMILIES, Evidence, forward_return, raw, standardised
+from prometheus.core.errors import UserError
+from prometheus.core.time import TradingCalendar
+from prometheus.engines.assessment.combination import combine
+from prometheus.engines.assessment.config import AssessmentConfig, FamilyWeights
+from prometheus.engines.assessment.engine import clean_share
+from prometheus.engines.assessment.families import (
+    FAMILIES,
+    Evidence,
+    cross_section,
+    forward_return,
+    month_ends,
+    raw,
+    standardised,
+)
+from prometheus.engines.assessment.scoring import family_weights, score_of
 
 NAN = float("nan")
+DAYS = TradingCalendar("US_EQ").sessions(date(2009, 1, 2), date(2014, 12, 31))
+EQUAL = np.full(5, 0.2)
 
 
 def evidence(sessions: int = 320, instruments: int = 40, seed: int = 1) -> Evidence:
     rng = np.random.default_rng(seed)
     return Evidence(
+        tuple(DAYS[:sessions]),
         rng.normal(0.0005, 0.02, (sessions, instruments)),
         rng.uniform(0.1, 0.6, (sessions, instruments)),
         np.exp(rng.normal(16, 1, (sessions, instruments))),
+        rng.uniform(0, 1, (sessions, instruments)),
     )
+
+
+def cut(known: Evidence, sessions: int) -> Evidence:
+    """The same evidence as it was `sessions` after its beginning."""
+    parts = (known.days, known.returns, known.volatility, known.dollars, known.fragility)
+    return Evidence(*(part[:sessions] for part in parts))  # type: ignore[arg-type]  # slices keep their types
+
+
+def shuffled(known: Evidence, order: Any) -> Evidence:
+    """The same evidence with its instruments in another order."""
+    matrices = (known.returns, known.volatility, known.dollars, known.fragility)
+    return Evidence(known.days, *(matrix[:, order] for matrix in matrices))
 
 
 def test_each_family_is_its_paper_s_number() -> None:
     known = evidence()
     row = 300
-    momentum, reversal, low_volatility, illiquidity = raw(known, row)
+    momentum, reversal, low_volatility, illiquidity, fragility = raw(known, row)
     year = known.returns[row - 251 : row + 1]
     np.testing.assert_allclose(momentum, np.prod(1 + year[:231], axis=0) - 1)
     np.testing.assert_allclose(reversal, 1 - np.prod(1 + year[231:], axis=0))
     np.testing.assert_array_equal(low_volatility, -known.volatility[row])
     impact = (np.abs(year) / known.dollars[row - 251 : row + 1]).mean(axis=0)
     np.testing.assert_allclose(illiquidity, np.log(impact))
+    np.testing.assert_array_equal(fragility, -known.fragility[row])
 
 
 def test_no_family_reads_past_its_row() -> None:
     known = evidence()
-    cut = Evidence(known.returns[:301], known.volatility[:301], known.dollars[:301])
-    np.testing.assert_array_equal(raw(known, 300), raw(cut, 300))
+    np.testing.assert_array_equal(raw(known, 300), raw(cut(known, 301), 300))
 
 
 def test_an_instrument_known_to_less_than_four_fifths_has_no_family_but_the_volatility_it_has() -> None:
@@ -93,60 +121,88 @@ def test_the_parts_of_a_score_sum_to_it(seed: int) -> None:
 
 def test_families_that_agree_give_confidence_and_those_that_cancel_give_none() -> None:
     scores = np.array([[1.0, 1.0, -2.0, 0.5], [1.0, -1.0, 0.5, NAN]])
-    agreement = combine(scores, np.array([0.5, 0.5]), 1).agreement
-    assert agreement.tolist() == pytest.approx([1.0, 0.0, 0.6, 0.5])
+    found = combine(scores, np.array([0.5, 0.5]), 1)
+    assert found.agreement.tolist() == pytest.approx([1.0, 0.0, 0.6, 1.0])
+    assert found.coverage.tolist() == [1.0, 1.0, 1.0, 0.5]
 
 
-def test_momentum_has_no_weight_in_stress() -> None:
+def test_a_score_without_any_weight_is_none() -> None:
+    assert np.isnan(combine(np.ones((2, 5)), np.zeros(2), 1).total).all()
+
+
+def test_holes_of_the_last_month_or_year_cost_confidence() -> None:
+    returns = np.zeros((300, 4))
+    returns[-3:, 1] = NAN
+    returns[50:100, 2] = NAN
+    returns[:40, 3] = NAN
+    assert clean_share(returns).tolist() == pytest.approx([1.0, 18 / 21, 202 / 252, 1.0])
+
+
+def test_in_stress_momentum_has_no_weight_and_fragility_two() -> None:
     config = AssessmentConfig()
     calm = family_weights(config, {"calm": 1.0, "normal": 0.0, "stressed": 0.0})
     stressed = family_weights(config, {"calm": 0.0, "normal": 0.0, "stressed": 1.0})
     between = family_weights(config, {"calm": 0.25, "normal": 0.25, "stressed": 0.5})
-    assert calm.tolist() == [0.25] * 4
-    assert stressed.tolist() == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3])
+    assert calm.tolist() == pytest.approx([0.2] * 5)
+    assert stressed.tolist() == pytest.approx([0, 0.2, 0.2, 0.2, 0.4])
     np.testing.assert_allclose(between, (calm + stressed) / 2)
 
 
-def test_rank_correlation_agrees_with_spearman() -> None:
-    from scipy.stats import spearmanr
-
-    rng = np.random.default_rng(3)
-    left, right = rng.normal(size=50), rng.normal(size=50)
-    assert rank_correlation(left, right) == pytest.approx(spearmanr(left, right).statistic)
-    assert rank_correlation(left, left) == 1.0
-    assert rank_correlation(left[:9], left[:9]) is None
+def test_a_regime_without_any_weight_is_refused() -> None:
+    config = AssessmentConfig(calm=FamilyWeights(0, 0, 0, 0, 0))
+    with pytest.raises(UserError, match="weights in the calm regime are all 0"):
+        family_weights(config, {"calm": 1.0, "normal": 0.0, "stressed": 0.0})
 
 
-def measured(known: Evidence, months: int = 3) -> Any:
-    return information_coefficient(
-        known,
-        np.array([0.0, 1.0, 0.0, 0.0]),
-        months=months,
-        prior=0.02,
-        prior_months=24,
-        winsorise=0.0,
-        minimum_families=1,
+def test_a_family_that_nobody_has_is_absent_and_the_others_take_its_weight() -> None:
+    known = evidence()
+    without = Evidence(
+        known.days, known.returns, known.volatility, known.dollars, np.full_like(known.fragility, NAN)
+    )
+    found = score_of(without, 319, [], EQUAL, AssessmentConfig())
+    assert found.absent == ("fragility",)
+    assert found.weights.tolist() == pytest.approx([0.25, 0.25, 0.25, 0.25, 0])
+    assert (found.score.coverage == 1).all()
+
+
+@given(st.integers(0, 1000), st.floats(0.1, 10))
+def test_the_order_of_the_instruments_and_the_size_of_the_dollars_change_no_score(
+    seed: int, factor: float
+) -> None:
+    known = evidence(instruments=20, seed=seed)
+    order = np.random.default_rng(seed).permutation(20)
+    plain = cross_section(known, 319, 0.01)
+    np.testing.assert_allclose(cross_section(shuffled(known, order), 319, 0.01), plain[:, order], atol=1e-9)
+    # Another currency moves every log of illiquidity by the same amount.
+    dearer = Evidence(known.days, known.returns, known.volatility, known.dollars * factor, known.fragility)
+    np.testing.assert_allclose(cross_section(dearer, 319, 0.01), plain, atol=1e-9)
+
+
+def test_an_instrument_that_did_not_trade_on_the_session_is_not_scored_and_moves_nobody() -> None:
+    known = evidence()
+    silent = known.returns.copy()
+    silent[319, 7] = NAN
+    gone = Evidence(known.days, silent, known.volatility, known.dollars, known.fragility)
+    found = cross_section(gone, 319, 0.01)
+    assert np.isnan(found[:, 7]).all()
+    others = [place for place in range(40) if place != 7]
+    np.testing.assert_allclose(
+        found[:, others], cross_section(shuffled(known, others), 319, 0.01), atol=1e-12
     )
 
 
-def test_the_coefficient_is_the_mean_rank_correlation_of_ended_months_drawn_to_the_prior() -> None:
-    known = evidence(sessions=252 + 2 * 21)
-    rows = (251 + 21, 251)
-    expected = [rank_correlation(raw(known, row)[1], forward_return(known, row)) for row in rows]
-    found = measured(known)
-    assert found.months == 2
-    assert found.measured == pytest.approx(np.mean(expected))
-    assert found.used == pytest.approx((sum(expected) + 24 * 0.02) / 26)
+def test_months_end_where_a_later_month_begins_and_the_running_one_has_not_ended() -> None:
+    assert [DAYS[row] for row in month_ends(DAYS[:60])] == [date(2009, 1, 30), date(2009, 2, 27)]
+    assert DAYS[60] == date(2009, 3, 31)
+    assert len(month_ends(DAYS[:61])) == 2
+    assert len(month_ends(DAYS[:62])) == 3
 
 
-def test_without_an_ended_month_the_coefficient_is_the_prior() -> None:
-    found = measured(evidence(sessions=260))
-    assert (found.measured, found.months) == (None, 0)
-    assert found.used == pytest.approx(0.02)
-
-
-def test_at_most_the_asked_months_are_evidence() -> None:
-    assert measured(evidence(sessions=252 + 10 * 21), months=3).months == 3
+def test_the_return_ahead_is_that_of_the_sessions_between() -> None:
+    known = evidence()
+    np.testing.assert_allclose(
+        forward_return(known, 10, 12), (1 + known.returns[11]) * (1 + known.returns[12]) - 1
+    )
 
 
 def test_the_scores_of_a_night_are_whole(one_night: Any) -> None:
@@ -158,10 +214,10 @@ def test_the_scores_of_a_night_are_whole(one_night: Any) -> None:
     vol = dict(found.iter_rows())
     for row in rows:
         assert set(row["contributions"]) == set(FAMILIES)
+        assert 0 <= row["confidence"] <= 1
         assert sum(row["contributions"].values()) == pytest.approx(row["score"], abs=1e-6)
         expected = used * vol[row["instrument_id"]] * math.sqrt(21 / 252) * row["score"]
         assert row["expected_return"] == pytest.approx(expected, abs=1e-8)
-        assert 0 <= row["confidence"] <= 1
     by_score = sorted(rows, key=lambda row: row["score"])
     assert {row["label"] for row in by_score[:10]} == {"unattractive"}
     assert {row["label"] for row in by_score[-10:]} == {"attractive"}

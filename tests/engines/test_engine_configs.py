@@ -17,7 +17,7 @@ def test_without_parameters_the_defaults_hold() -> None:
 def test_parameters_replace_single_values_of_nested_tables_too() -> None:
     params = {"config": {"prior_ic": 0.05, "stressed": {"momentum": 0.1}}}
     made = config_from(AssessmentConfig, "assessment", params)
-    assert (made.prior_ic, made.stressed.momentum, made.calm.momentum) == (0.05, 0.1, 0.25)
+    assert (made.prior_ic, made.stressed.momentum, made.calm.momentum) == (0.05, 0.1, 0.2)
     assert config_json(made)["stressed"]["momentum"] == 0.1
 
 

@@ -48,7 +48,7 @@ def test_a_night_that_stops_half_way_and_goes_on_decides_what_an_undisturbed_one
     session = days[345]
     whole, broken = new_home("whole", prices), new_home("broken", prices)
     whole.night(session)
-    for name in ("returns", "volatility", "correlations", "regime", "assessment"):
+    for name in ("returns", "volatility", "correlations", "stability_components", "regime", "assessment"):
         broken.job(name, session)
     # The assessment's worker was lost after its commit: it runs again, then the night goes on.
     broken.job("assessment", session, attempt=2)

@@ -1,4 +1,4 @@
-"""The four families of evidence: each a raw number for every instrument on one session; higher = more attractive.
+"""The five families of evidence: each a raw number for every instrument on one session; higher = more attractive.
 
 - momentum: return over the last 12 months but the last one (Jegadeesh and Titman, "Returns to buying winners and
   selling losers", JF 1993)
@@ -8,13 +8,20 @@
   volatility and expected returns", JF 2006)
 - illiquidity: log of the mean of |return| / dollar volume over a year (Amihud, "Illiquidity and stock returns",
   JFM 2002)
+- fragility ("Fragility Alpha"): the mean of the stability components, turned round. That fragile companies earn less,
+  and not more, is the distress puzzle: Campbell, Hilscher and Szilagyi, "In search of distress risk", JF 2008, on
+  failure predicted from accounts and prices. Our measure is made of prices and volumes alone and is not theirs;
+  that it counts double in stress is our own choice, and no published result (see `config`)
 
 A month is 21 sessions, a year 252. An instrument whose window is known to less than 80 % has no value.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,16 +31,18 @@ MONTH = 21
 YEAR = 252
 COVERAGE = 0.8
 
-FAMILIES = ("momentum", "reversal", "low_volatility", "illiquidity")
+FAMILIES = ("momentum", "reversal", "low_volatility", "illiquidity", "fragility")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """Matrices (sessions, instruments) on the same axes: daily returns, volatility, traded dollars."""
+    """Matrices (sessions, instruments) on the same axes: daily returns, volatility, traded dollars, fragility in [0, 1]."""
 
+    days: tuple[date, ...]
     returns: FloatArray
     volatility: FloatArray
     dollars: FloatArray
+    fragility: FloatArray
 
 
 def raw(evidence: Evidence, row: int) -> FloatArray:
@@ -54,8 +63,15 @@ def raw(evidence: Evidence, row: int) -> FloatArray:
             -_compounded(month),
             -evidence.volatility[row],
             np.where(np.isfinite(illiquidity), illiquidity, np.nan),
+            -evidence.fragility[row],
         ]
     )
+
+
+def cross_section(evidence: Evidence, row: int, winsorise: float) -> FloatArray:
+    """The families of the session at `row` as z-scores over the instruments that traded on it."""
+    traded = ~np.isnan(evidence.returns[row])
+    return standardised(np.where(traded, raw(evidence, row), np.nan), winsorise)
 
 
 def standardised(values: FloatArray, winsorise: float) -> FloatArray:
@@ -78,9 +94,14 @@ def standardised(values: FloatArray, winsorise: float) -> FloatArray:
     return scores
 
 
-def forward_return(evidence: Evidence, row: int) -> FloatArray:
-    """The return over the month after `row`."""
-    return _compounded(evidence.returns[row + 1 : row + 1 + MONTH])
+def forward_return(evidence: Evidence, row: int, until: int) -> FloatArray:
+    """The return from the close of the session at `row` to that of the one at `until`."""
+    return _compounded(evidence.returns[row + 1 : until + 1])
+
+
+def month_ends(days: Sequence[date]) -> tuple[int, ...]:
+    """Positions of the last session of each calendar month that has ended: one that a session of a later month follows."""
+    return tuple(row for row, (day, after) in enumerate(pairwise(days)) if day.month != after.month)
 
 
 def _compounded(returns: FloatArray) -> FloatArray:

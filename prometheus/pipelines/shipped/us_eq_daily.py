@@ -48,7 +48,7 @@ pipeline.add(
     kind="engine",
     timeout="20min",
     expect="5s",
-    after=["returns", "volatility", "regime"],
+    after=["returns", "volatility", "stability_components", "regime"],
 )
 pipeline.add(
     f"{ENGINES}:universe", kind="engine", timeout="10min", expect="5s", after=["assessment", "validate"]
