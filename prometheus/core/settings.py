@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from prometheus.core.errors import SettingsError
 
@@ -88,6 +88,42 @@ class EngineSettings(_Section):
     config: dict[str, Any] = Field(default_factory=dict)
 
 
+class SourceSettings(_Section):
+    """Where a dataset comes from (docs/sources.md). `columns`: our name -> the name it has there."""
+
+    kind: Literal["folder", "sql", "reference", "synthetic", "none"]
+    name: str | None = None  # what its rows are marked with; None = kind and market
+    path: Path | None = None  # folder: a file, or a folder of files
+    url: str | None = None  # sql
+    url_from: str | None = None  # sql: the variable that holds the url, when it has a password
+    query: str | None = None  # sql: a SELECT with :known_at, :first and :last
+    columns: dict[str, str] = Field(default_factory=dict)
+    values: dict[str, str] = Field(
+        default_factory=dict
+    )  # for columns that are not there: one value for every row
+    known_on: str | None = None  # the column that says from which day on a row was known
+    date_format: str = "%Y-%m-%d"
+    separator: str = Field(default=",", min_length=1, max_length=1)
+    decimal: Literal[".", ","] = "."
+
+
+class MarketSources(_Section):
+    """The sources of a market: of single datasets, and of all others."""
+
+    default: SourceSettings | None = None
+    datasets: dict[str, SourceSettings] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, given: object) -> object:
+        """In the file both stand in one table: a key that holds a table with a `kind` is a dataset."""
+        if not isinstance(given, dict) or set(given) <= {"default", "datasets"}:
+            return given
+        datasets = {name: told for name, told in given.items() if isinstance(told, dict) and "kind" in told}
+        default = {name: told for name, told in given.items() if name not in datasets}
+        return {"default": default or None, "datasets": datasets}
+
+
 class WebSettings(_Section):
     """The page and the API."""
 
@@ -114,6 +150,7 @@ class Settings(_Section):
     web: WebSettings = WebSettings()
     alerts: AlertSettings = AlertSettings()
     engines: dict[str, EngineSettings] = Field(default_factory=dict)
+    sources: dict[str, MarketSources] = Field(default_factory=dict)
     markets: dict[str, dict[str, Any]] = Field(default_factory=dict)
     auth: dict[str, Any] = Field(default_factory=dict)
 
@@ -213,10 +250,22 @@ def _absolute(settings: Settings, directory: Path) -> Settings:
     def full(path: Path | None) -> Path | None:
         return None if path is None else (directory / path.expanduser()).absolute()
 
+    def placed(told: SourceSettings) -> SourceSettings:
+        return told.model_copy(update={"path": full(told.path)})
+
+    sources = {
+        market: MarketSources(
+            default=None if told.default is None else placed(told.default),
+            datasets={name: placed(each) for name, each in told.datasets.items()},
+        )
+        for market, told in settings.sources.items()
+    }
+
     return settings.model_copy(
         update={
             "home": full(settings.home),
             "historical": PathSettings(path=full(settings.historical.path)),
+            "sources": sources,
             "data": DataSettings(mirror=full(settings.data.mirror), cache=full(settings.data.cache)),
         }
     )

@@ -12,6 +12,7 @@ from prometheus.core.errors import DataError
 from prometheus.core.ids import Json
 from prometheus.core.time import TradingCalendar
 from prometheus.data_ingestion.datasets import DATASETS
+from prometheus.data_ingestion.revisions import settled
 from prometheus.data_ingestion.validation.findings import Finding, quality_of
 from prometheus.data_ingestion.validation.judge import OF_THE_SESSION, Verdict, judge
 from prometheus.data_ingestion.validation.measures import WINDOW_SESSIONS
@@ -19,8 +20,15 @@ from prometheus.data_ingestion.validation.rules import Limits
 from prometheus.data_ingestion.verdicts import DatasetVerdict, record_verdicts
 from prometheus.stores.desk import Desk
 from prometheus.stores.historical import HistoricalView
+from prometheus.stores.stamps import day_stamps, joined_stamps, unsettled, window_stamps
 
 PRICES, QUARANTINED = "prices_daily", "quarantine"
+KEY = DATASETS["prices"].key
+_CLEAN_ROWS = {
+    "date": pl.Date(),
+    "instrument_id": pl.String(),
+    **{name: pl.Float64() for name in ("ret_1d", "dollar_volume", "abs_log_open_close")},
+}
 STAGED = {dataset: DATASETS[dataset].staged for dataset in ("prices", "volumes")}
 INDEX_BASE = 100.0  # value of close_index at the close before an instrument's first clean return
 
@@ -56,18 +64,23 @@ class Validated:
 
 
 def validate_session(desk: Desk, session: date, calendar: TradingCalendar, limits: Limits) -> Validated:
-    """Judge `session` and every staged day not yet in `prices_daily`; one commit for quarantine, one for prices.
+    """Judge `session`, every staged day not yet in `prices_daily`, and every day about which more is known now.
 
-    Raises `DataError` with every failing finding; the quarantine is kept then for whoever looks, prices are not.
+    A day is judged anew if its own rows, or those of the 63 sessions before that its rules look back to, came late or
+    were revised; the index is chained anew from there. One commit for quarantine, one for prices. Raises `DataError`
+    with every failing finding; the quarantine is kept then for whoever looks, prices are not.
     """
     view = desk.as_of(session)
-    staged = sorted({day for table in STAGED.values() for day in view.dates(table)})
-    if session not in staged:
+    received = {name: settled(view.read(table), KEY) for name, table in STAGED.items() if view.version(table)}
+    stamps = joined_stamps(*(day_stamps(rows) for rows in received.values()))
+    staged = sorted(stamps)
+    if session not in stamps or len(received) < len(STAGED):
         raise DataError(f"nothing is staged for the session {session}", hint="run the ingest jobs first")
-    done = set(view.dates(PRICES))
-    days = [day for day in staged if day not in done or day == session]
+    stamps = window_stamps(stamps, staged, WINDOW_SESSIONS)
+    kept = view.stamps(PRICES)
+    days, gone = unsettled(stamps, kept, session)
     since = max(_sessions_before(calendar, days[0], WINDOW_SESSIONS), staged[0])
-    prices, volumes = (view.read(STAGED[dataset], since=since) for dataset in ("prices", "volumes"))
+    prices, volumes = (received[name].filter(pl.col("date") >= since) for name in STAGED)
     source, synthetic = _one_source(prices, volumes)
     verdict = judge(
         prices, volumes, days=days, session=session, sessions=calendar.sessions(since, session), limits=limits
@@ -76,13 +89,27 @@ def validate_session(desk: Desk, session: date, calendar: TradingCalendar, limit
     record_verdicts(desk, session, [_of_session(verdict, session, prices, volumes)])
     if verdict.failures:
         raise _stop(session, verdict.failures)
-    clean = chain_index(verdict.clean, _last_index(view, days[0])).with_columns(
-        pl.lit(source).alias("source"), pl.lit(synthetic).alias("synthetic")
+    first = min([days[0], *gone])
+    later = _later(view, first, [*days, *gone])
+    chained = chain_index(pl.concat([verdict.clean, later]), _last_index(view, first))
+    clean = chained.with_columns(pl.lit(source).alias("source"), pl.lit(synthetic).alias("synthetic"))
+    result = desk.writer.write_days(
+        PRICES,
+        clean,
+        days=[*days, *gone, *later["date"].unique()],
+        stamps={**kept, **{day: stamps[day] for day in days}},
     )
-    result = desk.writer.write_days(PRICES, clean, days=days)
     _list_instruments(desk, clean, source, synthetic)
     tonight = clean.filter(pl.col("date") == session).height
     return Validated(session, verdict, len(days), tonight, source, synthetic, result.action)
+
+
+def _later(view: HistoricalView, first: date, judged: Sequence[date]) -> pl.DataFrame:
+    """Clean rows that stay as they are but stand after a day that changes: their index changes with it."""
+    if view.version(PRICES) is None:
+        return pl.DataFrame(schema=_CLEAN_ROWS)
+    rows = view.read(PRICES, since=first, columns=list(_CLEAN_ROWS))
+    return rows.filter(~pl.col("date").is_in(list(judged)))
 
 
 def _of_session(
@@ -139,13 +166,20 @@ def _sessions_before(calendar: TradingCalendar, day: date, count: int) -> date:
 
 
 def _one_source(prices: pl.DataFrame, volumes: pl.DataFrame) -> tuple[str, bool]:
-    names = sorted({*prices["source"].unique(), *volumes["source"].unique()})
-    if len(names) != 1:
+    """The source of prices and volumes (both names if there are two), and whether they are synthetic."""
+    found = {
+        name: sorted(rows["source"].unique()) for name, rows in zip(STAGED, (prices, volumes), strict=True)
+    }
+    synthetic = {*prices["synthetic"].unique(), *volumes["synthetic"].unique()}
+    several = [f"{name} from {', '.join(sources)}" for name, sources in found.items() if len(sources) > 1]
+    if several or len(synthetic) > 1:
+        all_names = "; ".join(f"{name} from {', '.join(sources)}" for name, sources in found.items())
         raise DataError(
-            f"the staged rows come from several sources: {', '.join(names)}",
+            f"the staged rows come from several sources: {all_names}",
+            allowed="one source of prices and one of volumes, both real or both synthetic",
             hint="real and synthetic data never share a store; use another PROMETHEUS_HOME",
         )
-    return names[0], bool(prices["synthetic"].any() or volumes["synthetic"].any())
+    return " + ".join(sorted({name for sources in found.values() for name in sources})), synthetic.pop()
 
 
 def _stop(session: date, failures: Sequence[Finding]) -> DataError:

@@ -3,7 +3,8 @@
 Staging keeps what was received, faults and all. A row stands under the session at which it was known (`date`) and
 keeps the date its vendor gave it (`row_date`). A row of a day without a session (a filing of a Saturday, a macro
 series on a holiday) is known at the next session; one that claims a later date than tonight's is staged tonight, for
-validation to find.
+validation to find. A row that came late or was revised is staged on the night that learns of it: what earlier nights
+knew stays as it was, and `vendor_facts` says what the vendor did.
 """
 
 from __future__ import annotations
@@ -11,25 +12,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import polars as pl
 
 from prometheus.core.errors import DataError
 from prometheus.core.ids import Json
+from prometheus.core.outcomes import TryAgain
 from prometheus.core.time import TradingCalendar
-from prometheus.data_ingestion.datasets import DATASETS
+from prometheus.data_ingestion import vendor_facts
+from prometheus.data_ingestion.datasets import DATASETS, Dataset
+from prometheus.data_ingestion.revisions import Changes, changes, settled
 from prometheus.data_ingestion.sources import Source, check_frame
+from prometheus.data_ingestion.vendor_facts import Fact
 from prometheus.stores.desk import Desk
+from prometheus.stores.historical import HistoricalView
 
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """What a vendor did that it should not have; `kind` is its key in `vendor_facts`."""
-
-    kind: str  # gap
-    detail: str  # a sentence
-    rows: int
+PATIENCE = 3  # attempts that may find nothing yet; an ingestion job has one more (retries=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,38 +60,69 @@ class Ingested:
 
 
 def ingest(
-    desk: Desk, source: Source | None, dataset: str, session: date, calendar: TradingCalendar
+    desk: Desk,
+    source: Source | None,
+    dataset: str,
+    session: date,
+    calendar: TradingCalendar,
+    *,
+    patience: int = PATIENCE,
 ) -> Ingested:
-    """Stage `session` and every earlier session of the source that is not yet staged, in one commit.
+    """Stage `session`, every earlier one that is not yet staged, and what is said otherwise now; in one commit.
 
     A dataset that comes when it comes may have nothing for the session, or no source at all: that is noted in
-    `vendor_facts`. Raises `DataError` if `session` is no trading day, or a daily dataset has no rows for it.
+    `vendor_facts`. A daily one that has nothing yet raises `TryAgain` in the first `patience` attempts. Raises
+    `DataError` after that, at once if nothing can come any more, and if `session` is no trading day.
     """
     _check_session(session, calendar)
     if source is None:
-        return _note(desk, Ingested(None, dataset, facts=(_no_source(dataset, session),)), session)
-    table = DATASETS[dataset].staged
+        nothing = vendor_facts.no_source(dataset, session)
+        vendor_facts.note(desk, vendor_facts.NO_SOURCE, dataset, session, [nothing])
+        return Ingested(None, dataset, facts=(nothing,))
+    spec, view = DATASETS[dataset], desk.as_of(session)
     row_dates = source.sessions(dataset, session)
-    if DATASETS[dataset].daily and (not row_dates or row_dates[-1] != session):
-        raise _no_session(source, session, row_dates)
+    if spec.daily and (not row_dates or row_dates[-1] != session):
+        raise _nothing_yet(desk, source, dataset, session, row_dates, patience)
     known = _known_at(row_dates, session, calendar)
-    held = set(desk.as_of(session).dates(table)) - {session}
-    missing = known.filter(~pl.col("date").is_in(list(held)))
-    days = sorted({*missing["date"], session})
-    rows = _received(source, dataset, session, missing)
-    on_session = rows.filter(pl.col("date") == session).height
-    facts: tuple[Fact, ...] = ()
-    if on_session == 0:
-        if DATASETS[dataset].daily:
-            raise DataError(
-                f"the source {source.name!r} has no {dataset} for the session {session}",
-                hint="see whether the vendor's file for that day is complete; then retry the task",
-            )
-        facts = (Fact("gap", f"{source.name} has no {dataset} that became known at {session}", 0),)
-    order = ["date", *DATASETS[dataset].key]
-    result = desk.writer.write_days(table, rows.sort(order, maintain_order=True), days=days)
-    done = Ingested(source, dataset, rows.height, len(days), on_session, days[0], result.action, facts)
-    return _note(desk, done, session)
+    held = set(view.dates(spec.staged)) - {session}
+    asked = None if source.closed else vendor_facts.asked_through(desk, dataset, session, held)
+    unasked = ~pl.col("date").is_in(list(held)) if asked is None else pl.col("date") > asked
+    fresh = known.filter(unasked)
+    rows, found = _received(source, dataset, session, fresh), None
+    if asked is not None:
+        found = _said_otherwise(view, source, dataset, session, known.filter(~unasked)["row_date"].to_list())
+        otherwise = found.rows.with_columns(pl.lit(session).alias("date"))
+        rows = pl.concat([rows, _marked(otherwise, source, dataset)])
+    tonight = rows.filter(pl.col("date") == session)
+    if spec.daily and tonight.filter(pl.col("row_date") >= session).is_empty():
+        raise _nothing_yet(desk, source, dataset, session, row_dates, patience)
+    facts = _facts(desk, view, source, spec, session, tonight, found)
+    days = sorted({*fresh["date"], session})
+    ordered = rows.sort(["date", *spec.key], maintain_order=True)
+    result = desk.writer.write_days(spec.staged, ordered, days=days)
+    vendor_facts.note(desk, source.name, dataset, session, facts)
+    return Ingested(source, dataset, rows.height, len(days), tonight.height, days[0], result.action, facts)
+
+
+def _facts(
+    desk: Desk,
+    view: HistoricalView,
+    source: Source,
+    spec: Dataset,
+    session: date,
+    tonight: pl.DataFrame,
+    found: Changes | None,
+) -> tuple[Fact, ...]:
+    facts = (
+        [] if found is None else [*vendor_facts.said_otherwise(desk, source.name, spec.name, session, found)]
+    )
+    if spec.daily:
+        facts += vendor_facts.thin(view, spec, tonight, session)
+        if not any(fact.kind == "late" for fact in facts):
+            facts += vendor_facts.came_late(desk, spec.name, session, tonight)
+    elif tonight.is_empty():
+        facts.append(vendor_facts.nothing_new(source.name, spec.name, session))
+    return tuple(facts)
 
 
 def _check_session(session: date, calendar: TradingCalendar) -> None:
@@ -104,17 +133,40 @@ def _check_session(session: date, calendar: TradingCalendar) -> None:
         )
 
 
-def _no_session(source: Source, session: date, sessions: Sequence[date]) -> DataError:
+def _nothing_yet(
+    desk: Desk, source: Source, dataset: str, session: date, sessions: Sequence[date], patience: int
+) -> Exception:
+    """What to raise when a daily dataset has no rows for the session; the gap is noted, so that it can end as late."""
     have = f"{sessions[0]} to {sessions[-1]}" if sessions else "sessions after it only"
+    if source.closed:
+        return DataError(
+            f"the source {source.name!r} has no session {session}",
+            allowed=f"up to that day it has {have}",
+            hint="choose a session that the source covers, or give the desk a source of your own (docs/sources.md)",
+        )
+    attempt = desk.writer.claim.attempt
+    gap = vendor_facts.nothing_yet(source.name, dataset, session, attempt)
+    vendor_facts.note(desk, source.name, dataset, session, [gap])
+    if attempt <= patience:
+        return TryAgain(f"the source {source.name!r} has no {dataset} for {session} yet; it has {have}")
     return DataError(
-        f"the source {source.name!r} has no session {session}",
-        allowed=f"up to that day it has {have}",
-        hint="choose a session that the source covers, or give the desk a source of your own",
+        f"the source {source.name!r} still has no {dataset} for the session {session} at attempt {attempt}; it has {have}",
+        hint="see whether the vendor's file for that day has come and is complete; then retry the task",
     )
 
 
-def _no_source(dataset: str, session: date) -> Fact:
-    return Fact("gap", f"there is no source of {dataset} for {session}", 0)
+def _said_otherwise(
+    view: HistoricalView, source: Source, dataset: str, session: date, asked_before: Sequence[date]
+) -> Changes:
+    """What the source says now of days for which it was asked on an earlier night."""
+    spec = DATASETS[dataset]
+    received = check_frame(source.name, dataset, source.read(dataset, session, asked_before))
+    received = received.filter(pl.col("row_date").is_in(list(asked_before)))
+    held = received.clear()
+    if view.version(spec.staged) is not None:
+        staged = view.read(spec.staged).filter(pl.col("date") < session, pl.col("row_date") <= session)
+        held = settled(staged, spec.key).select(received.columns)
+    return changes(held, received, spec.key)
 
 
 def _known_at(row_dates: Sequence[date], session: date, calendar: TradingCalendar) -> pl.DataFrame:
@@ -136,34 +188,17 @@ def _known_at(row_dates: Sequence[date], session: date, calendar: TradingCalenda
 def _received(source: Source, dataset: str, session: date, missing: pl.DataFrame) -> pl.DataFrame:
     """The rows of the missing days as they will be staged."""
     received = check_frame(source.name, dataset, source.read(dataset, session, missing["row_date"].to_list()))
-    late = pl.col("row_date") > session
-    return (
-        received.join(missing, on="row_date", how="left", maintain_order="left")
-        .with_columns(pl.when(late).then(pl.lit(session)).otherwise("date").alias("date"))
-        .filter(pl.col("date").is_not_null())  # days that were not asked for stay as they were staged
-        .select(
-            "date",
-            *DATASETS[dataset].columns,
-            pl.lit(source.name).alias("source"),
-            pl.lit(source.synthetic).alias("synthetic"),
-        )
+    placed = received.join(missing, on="row_date", how="left", maintain_order="left")
+    tomorrow = pl.when(pl.col("row_date") > session).then(pl.lit(session))
+    placed = placed.with_columns(tomorrow.otherwise("date").alias("date"))
+    # Days that were not asked for stay as they were staged.
+    return _marked(placed.filter(pl.col("date").is_not_null()), source, dataset)
+
+
+def _marked(rows: pl.DataFrame, source: Source, dataset: str) -> pl.DataFrame:
+    return rows.select(
+        "date",
+        *DATASETS[dataset].columns,
+        pl.lit(source.name).alias("source"),
+        pl.lit(source.synthetic).alias("synthetic"),
     )
-
-
-def _note(desk: Desk, done: Ingested, session: date) -> Ingested:
-    """Put the night's facts into `vendor_facts`, in place of what an earlier attempt had put there."""
-    market = desk.writer.market
-    key = {"as_of_date": session, "market_id": market, "dataset": done.dataset}
-    rows: list[dict[str, Any]] = [
-        {
-            "fact": fact.kind,
-            "source": "none" if done.source is None else done.source.name,
-            "detail": fact.detail,
-            "rows": fact.rows,
-            "run_id": desk.writer.run_id,
-        }
-        for fact in done.facts
-    ]
-    with desk.writer.commit() as connection:
-        desk.runtime.replace(connection, "vendor_facts", key, rows)
-    return done

@@ -7,7 +7,7 @@ from prometheus.core.ids import Json
 from prometheus.core.settings import load_settings
 from prometheus.data_ingestion.choose import AUTO, choose_source
 from prometheus.data_ingestion.cleaning import validate_session
-from prometheus.data_ingestion.ingest import ingest
+from prometheus.data_ingestion.ingest import PATIENCE, ingest
 from prometheus.data_ingestion.quality import check_quality
 from prometheus.data_ingestion.validation.rules import Limits
 from prometheus.pipelines.task import Task
@@ -108,4 +108,5 @@ def _ingest(task: Task, dataset: str) -> Json:
     calendar = task.calendar()
     asked = str(task.params.get("source", AUTO))
     source = choose_source(desk.settings, calendar, task.market, dataset, asked)
-    return ingest(desk, source, dataset, task.session, calendar).as_json()
+    patience = int(task.params.get("patience", PATIENCE))
+    return ingest(desk, source, dataset, task.session, calendar, patience=patience).as_json()

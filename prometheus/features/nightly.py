@@ -17,7 +17,7 @@ import polars as pl
 from prometheus.core.errors import DataError
 from prometheus.stores.desk import Desk
 from prometheus.stores.historical import HistoricalView, WriteResult
-from prometheus.stores.stamps import day_stamps, window_stamps
+from prometheus.stores.stamps import day_stamps, unsettled, window_stamps
 from prometheus.stores.wide import Wide, widen
 
 
@@ -50,15 +50,9 @@ def gap(
     content = day_stamps(view.read(source, columns=wanted))
     known = sorted(content)
     stamps = window_stamps(content, known, lookback)
-    present = view.stamps(table)
-    fresh = {day for day, stamp in present.items() if stamp is None or stamp == stamps.get(day)} - {session}
-    missing = tuple(day for day in known if day not in fresh)
-    return Gap(
-        missing,
-        known[max(known.index(missing[0]) - lookback, 0)],
-        {day: stamps[day] for day in missing},
-        tuple(sorted(set(present).difference(known))),
-    )
+    missing, gone = unsettled(stamps, view.stamps(table), session)
+    since = known[max(known.index(missing[0]) - lookback, 0)]
+    return Gap(missing, since, {day: stamps[day] for day in missing}, gone)
 
 
 def keep(desk: Desk, table: str, frame: pl.DataFrame, gap: Gap) -> WriteResult:

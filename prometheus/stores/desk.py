@@ -34,7 +34,7 @@ class TaskWriter:
         frame: pl.DataFrame,
         *,
         days: Collection[date] | None = None,
-        stamps: Mapping[date, int] | None = None,
+        stamps: Mapping[date, int | None] | None = None,
     ) -> WriteResult:
         """`HistoricalDb.write_days`, after a look that no later attempt has taken over."""
         with self.runtime.commit(self.claim):

@@ -88,7 +88,7 @@ class HistoricalDb:
         *,
         days: Collection[date] | None = None,
         market: str = ALL,
-        stamps: Mapping[date, int] | None = None,
+        stamps: Mapping[date, int | None] | None = None,
     ) -> WriteResult:
         """Make `frame` the rows of `market` on its dates, in one commit; all other rows stay as they are.
 

@@ -27,14 +27,13 @@ def day_stamps(rows: pl.DataFrame, day: str = "date") -> dict[date, int]:
     return dict(found.select("day", pl.col("stamp").reinterpret(signed=True)).iter_rows())
 
 
-def joined_stamps(first: Mapping[date, int], *others: Mapping[date, int]) -> dict[date, int]:
-    """The stamp of each day of `first` over several tables; a day that another lacks counts as such."""
-    return {
-        day: int(
-            _windows(np.array([stamp, *(other.get(day, 0) for other in others)], np.int64), len(others))[-1]
-        )
-        for day, stamp in first.items()
-    }
+def joined_stamps(*tables: Mapping[date, int]) -> dict[date, int]:
+    """The stamp of each day over several tables, in their order; a day that one of them lacks counts as such."""
+    days = sorted(set().union(*tables))
+    joined = np.zeros(len(days), np.uint64)
+    for table in tables:
+        joined = joined * _STEP + np.array([table.get(day, 0) for day in days], np.int64).view(np.uint64)
+    return dict(zip(days, joined.view(np.int64).tolist(), strict=True))
 
 
 def window_stamps(stamps: Mapping[date, int], days: Sequence[date], lookback: int) -> dict[date, int]:
@@ -47,8 +46,20 @@ def _windows(values: np.ndarray, lookback: int) -> np.ndarray:
     each = values.view(np.uint64)
     total = each.copy()
     factor = np.ones((), np.uint64)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # a scalar that wraps around would warn
         for lag in range(1, min(lookback + 1, len(each))):
             factor = factor * _STEP
             total[lag:] += each[:-lag] * factor
     return total.view(np.int64)
+
+
+def unsettled(
+    now: Mapping[date, int], kept: Mapping[date, int | None], always: date
+) -> tuple[tuple[date, ...], tuple[date, ...]]:
+    """Days whose rows must be made anew, and kept days that have nothing to be made of any more; both ascending.
+
+    `now` says what each day would be computed from, `kept` what it was computed from (None: not known, and so left
+    as it is). The day `always`, the night's own, is made anew in any case.
+    """
+    fresh = {day for day, stamp in kept.items() if stamp is None or stamp == now.get(day)} - {always}
+    return tuple(day for day in sorted(now) if day not in fresh), tuple(sorted(set(kept).difference(now)))

@@ -293,7 +293,9 @@ def test_rows_of_two_sources_are_never_joined(
     desk = make_desk(D2)
     ingest(desk, real_source(make_source), "prices", D2, US)
     ingest(desk, SyntheticPanel(US, "US_EQ", 1), "volumes", D2, US)
-    with pytest.raises(DataError, match="several sources: frames, synthetic:US_EQ:1"):
+    with pytest.raises(
+        DataError, match="several sources: prices from frames; volumes from synthetic:US_EQ:1"
+    ):
         validate_session(desk, D2, US, Limits())
 
 

@@ -76,4 +76,6 @@ def test_stamps_over_several_tables_know_which_one_changed() -> None:
     first, second = {DAY: 5}, {DAY: 7}
     assert joined_stamps(first, second) != joined_stamps(second, first)
     assert joined_stamps(first, second) != joined_stamps(first, {DAY: 8})
-    assert joined_stamps(first, {}) == joined_stamps(first, {DAY: 0})
+    assert joined_stamps(first, {}) != joined_stamps({}, first)
+    later = DAY + timedelta(days=1)
+    assert list(joined_stamps(first, {later: 1})) == [DAY, later]
