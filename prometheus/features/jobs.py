@@ -5,12 +5,14 @@ Every job returns a small dict: sessions computed, rows written, and what the st
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import polars as pl
 
 from prometheus.core.ids import Json
 from prometheus.features import correlations as correlation
-from prometheus.features import factor_model, nightly
+from prometheus.features import exposures, factor_model, factor_returns, nightly
 from prometheus.features import returns as return_feature
 from prometheus.features import stability_components as stability
 from prometheus.features import volatility as volatility_feature
@@ -40,6 +42,38 @@ def volatility(task: Task) -> dict[str, Json]:
     )
     wide = nightly.read_wide(view, return_feature.TABLE, "ret_1d", gap.since)
     return _write_panel(desk, volatility_feature.TABLE, wide, volatility_feature.compute(wide["ret_1d"]), gap)
+
+
+def factors(task: Task) -> dict[str, Json]:
+    """prices_daily -> factor_exposures_daily (six styles) and factors_daily (what they earned)."""
+    desk = open_desk(task)
+    view = desk.as_of(task.session)
+    columns = ["ret_1d", "dollar_volume"]
+    gap = nightly.gap(view, PRICES, factor_returns.TABLE, factor_returns.LOOKBACK, columns=columns)
+    wide = widen(view.read(PRICES, since=gap.since, columns=["date", "instrument_id", *columns]), columns)
+    daily = wide["ret_1d"]
+    missing = set(gap.missing)
+    wanted = [row for row, day in enumerate(wide.days) if day in missing]
+    needed = sorted({*wanted, *(row - 1 for row in wanted if row)})
+    with one_thread():
+        found = exposures.compute(daily, wide["dollar_volume"], needed)
+        place = {row: at for at, row in enumerate(needed)}
+        explained = [row for row in wanted if row]
+        before = [place[row - 1] for row in explained]
+        earned = factor_returns.compute(
+            {name: values[before] for name, values in found.items()}, daily[explained]
+        )
+    # The first session of all has none before it, and so no factor returns.
+    earned = np.vstack([np.full((len(wanted) - len(explained), earned.shape[1]), np.nan), earned])
+    days = [wide.days[row] for row in wanted]
+    at = [place[row] for row in wanted]
+    rows = lengthen(
+        days, wide.instruments, {name: values[at] for name, values in found.items()}, ~np.isnan(daily[wanted])
+    )
+    # The table that `gap` looks at comes last: an attempt that dies between the two does both again.
+    kept = nightly.keep(desk, exposures.TABLE, rows, gap)
+    written = nightly.keep(desk, factor_returns.TABLE, _factor_rows(days, earned), gap)
+    return {"sessions": len(wanted), "rows": kept.rows, "write": written.action}
 
 
 def correlations(task: Task) -> dict[str, Json]:
@@ -102,3 +136,14 @@ def _write_panel(
     frame = lengthen(wide.days, wide.instruments, values, known & wanted[:, None])
     written = nightly.keep(desk, table, frame, gap)
     return {"sessions": len(gap.missing), "rows": written.rows, "write": written.action}
+
+
+def _factor_rows(days: list[date], earned: FloatArray) -> pl.DataFrame:
+    names = factor_returns.FACTORS
+    return pl.DataFrame(
+        {
+            "date": pl.Series([day for day in days for _ in names], dtype=pl.Date),
+            "factor": list(names) * len(days),
+            "ret": pl.Series(earned.ravel(), dtype=pl.Float64).fill_nan(None),
+        }
+    )

@@ -7,9 +7,11 @@ depend on what stands beside them, so the result of a session does not depend on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
+import polars as pl
 
 from prometheus.stores.wide import FloatArray
 
@@ -48,6 +50,30 @@ def ewma_deviation(returns: FloatArray, decay: float, window: int, minimum: int)
 def rolling_mean(values: FloatArray, window: int) -> FloatArray:
     """Mean of the values known in the last `window` sessions, with the coverage rule."""
     return _by_slab(_rolling_mean, values, window)
+
+
+def rolling_median(values: FloatArray, window: int) -> FloatArray:
+    """Median of the values known in the last `window` sessions, with the coverage rule.
+
+    A median is one or two of its values, so the order in which they are looked at has no say in its digits.
+    """
+    if not values.size:
+        return values.copy()
+    known = pl.from_numpy(values).fill_nan(None)
+    found = known.select(pl.all().rolling_median(window, min_samples=math.ceil(COVERAGE * window)))
+    return np.where(np.isnan(values), np.nan, found.fill_null(float("nan")).to_numpy())
+
+
+def slope(returns: FloatArray, market: FloatArray, window: int) -> tuple[FloatArray, FloatArray]:
+    """Least squares slope of each column on `market` (days,) over the last `window` sessions, and its error variance.
+
+    Over the sessions in which both are known, with the coverage rule; none where the market did not move.
+    """
+    found, error = np.empty_like(returns), np.empty_like(returns)
+    for first in range(0, returns.shape[1], SLAB):
+        part = slice(first, first + SLAB)
+        found[:, part], error[:, part] = _slope(np.ascontiguousarray(returns[:, part]), market, window)
+    return found, error
 
 
 def below_high(returns: FloatArray, window: int) -> FloatArray:
@@ -109,6 +135,31 @@ def _rolling_mean(values: FloatArray, window: int) -> FloatArray:
         total[lag:] += filled[:-lag]
         count[lag:] += known[:-lag]
     return np.where(known & (count >= COVERAGE * window), total / np.maximum(count, 1.0), np.nan)
+
+
+def _slope(returns: FloatArray, market: FloatArray, window: int) -> tuple[FloatArray, FloatArray]:
+    known = ~np.isnan(returns) & ~np.isnan(market)[:, None]
+    across = np.where(known, market[:, None], 0.0)
+    own = np.where(known, returns, 0.0)
+    count = _sum(known.astype(np.float64), window)
+    enough = known & (count >= max(COVERAGE * window, 3.0))
+    count = np.maximum(count, 3.0)
+    own_sum, across_sum = _sum(own, window), _sum(across, window)
+    moved = _sum(across * across, window) - across_sum * across_sum / count
+    together = _sum(own * across, window) - own_sum * across_sum / count
+    alone = _sum(own * own, window) - own_sum * own_sum / count
+    enough &= moved > 0.0
+    moved = np.where(enough, moved, 1.0)
+    found = together / moved
+    left = np.maximum(alone - found * together, 0.0)
+    return np.where(enough, found, np.nan), np.where(enough, left / (count - 2.0) / moved, np.nan)
+
+
+def _sum(values: FloatArray, window: int) -> FloatArray:
+    total = values.copy()
+    for lag in range(1, min(window, len(values))):
+        total[lag:] += values[:-lag]
+    return total
 
 
 def _below_high(returns: FloatArray, window: int) -> FloatArray:

@@ -44,6 +44,7 @@ def test_the_night_is_the_spec_s() -> None:
         "validate",
         "returns",
         "volatility",
+        "factors",
         "correlations",
         "stability_components",
         "regime",

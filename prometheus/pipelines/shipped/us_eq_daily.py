@@ -31,6 +31,7 @@ pipeline.add(
 
 pipeline.add(f"{FEATURES}:returns", kind="features", timeout="20min", expect="5s", after=["validate"])
 pipeline.add(f"{FEATURES}:volatility", kind="features", timeout="20min", expect="5s", after=["returns"])
+pipeline.add(f"{FEATURES}:factors", kind="features", timeout="20min", expect="5s", after=["validate"])
 pipeline.add(f"{FEATURES}:correlations", kind="features", timeout="20min", expect="5s", after=["returns"])
 pipeline.add(
     f"{FEATURES}:stability_components", kind="features", timeout="20min", expect="5s", after=["validate"]
