@@ -45,7 +45,7 @@ def assessment(task: Task) -> dict[str, Json]:
 
 
 def universe(task: Task) -> dict[str, Json]:
-    """instrument_scores, prices_daily, quarantine, factor_models -> universes."""
+    """instrument_scores, soft_target_classes, prices_daily, quarantine, factor_models -> universes."""
     return decide(task, "universe")
 
 

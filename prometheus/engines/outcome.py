@@ -109,12 +109,20 @@ def degraded(runtime: RuntimeDb, as_of_date: date, market_id: str) -> list[str]:
     return [f"{row['dataset']}: {finding}" for row in found for finding in row["findings"]]
 
 
-def decision_of(runtime: RuntimeDb, engine: str, as_of_date: date, market_id: str) -> Row:
-    """What `engine` decided for the session; raises `MissingDecisionError` if nothing."""
+def decision_if_any(runtime: RuntimeDb, engine: str, as_of_date: date, market_id: str) -> Row | None:
+    """What `engine` decided for the session, or None: for what a desk may do without."""
     wanted = context_id_of(market_id, as_of_date)
     for row in runtime.decisions(as_of_date, market_id, engine):
         if row["context_id"] == wanted:
             return row
+    return None
+
+
+def decision_of(runtime: RuntimeDb, engine: str, as_of_date: date, market_id: str) -> Row:
+    """What `engine` decided for the session; raises `MissingDecisionError` if nothing."""
+    found = decision_if_any(runtime, engine, as_of_date, market_id)
+    if found is not None:
+        return found
     raise MissingDecisionError(
         f"the {engine} engine has not decided for {market_id} on {as_of_date}",
         hint=f"run its job for {as_of_date} first; `prometheus decisions --session {as_of_date}` lists what there is",

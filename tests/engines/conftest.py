@@ -19,6 +19,7 @@ from prometheus.core.time import TradingCalendar
 from prometheus.data_ingestion.panel import ReferencePanel
 from prometheus.data_ingestion.reference import fetch_reference
 from prometheus.engines import jobs as engine_jobs
+from prometheus.engines.engine import Engine
 from prometheus.features import jobs as feature_jobs
 from prometheus.stores.historical import HistoricalDb, HistoricalView, WriteId
 from prometheus.stores.runtime import Row, RuntimeDb
@@ -76,6 +77,12 @@ class Home:
             patch.setenv("PROMETHEUS_HOME", str(self.path))
             job = next(job for job in JOBS if job.__name__ == name)
             return job(NightTask(session, name, attempt, params=params))
+
+    def decide(self, engine: Engine, session: date) -> dict[str, Json]:
+        """A night's decision by an engine of the desk's own."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PROMETHEUS_HOME", str(self.path))
+            return engine_jobs.decide(NightTask(session, engine.name), engine)
 
     def night(self, session: date, attempt: int = 1) -> dict[str, dict[str, Json]]:
         """Every feature and engine job, in order."""

@@ -22,5 +22,8 @@ class UniverseConfig:
     satellite_size: Annotated[int, Field(ge=0)] = 50
     # A member stays until it ranks below the size by this share (index providers' buffer rule).
     buffer: Annotated[float, Field(ge=0, le=1)] = 0.5
+    # No sector may hold more than this share of the core's seats, nor of the satellites'
+    # (one seat at least); None = no such limit.
+    sector_cap: Annotated[float, Field(gt=0, le=1)] | None = None
     # A universe older than this many sessions says nothing about tonight.
     memory_sessions: Annotated[int, Field(ge=1)] = 5
