@@ -12,7 +12,7 @@ import polars as pl
 
 from prometheus.core.ids import Json
 from prometheus.features import correlations as correlation
-from prometheus.features import exposures, factor_model, factor_returns, nightly
+from prometheus.features import exposures, factor_model, factor_returns, modelled, nightly
 from prometheus.features import returns as return_feature
 from prometheus.features import stability_components as stability
 from prometheus.features import volatility as volatility_feature
@@ -77,33 +77,32 @@ def factors(task: Task) -> dict[str, Json]:
 
 
 def correlations(task: Task) -> dict[str, Json]:
-    """returns_daily -> correlation_panels (one row a session) and factor_models (the night's session only)."""
+    """returns_daily -> correlation_panels (one row a session) and factor_models.
+
+    A factor model is kept of the night's session and of the last session of each month; the parameter
+    `models: "all"` keeps one of every session.
+    """
     desk = open_desk(task)
     view = desk.as_of(task.session)
     lookback = max(correlation.LOOKBACK, factor_model.LOOKBACK)
     gap = nightly.gap(view, return_feature.TABLE, correlation.TABLE, lookback, columns=["ret_1d"])
-    wide = nightly.read_wide(view, return_feature.TABLE, "ret_1d", gap.since)
-    daily = wide["ret_1d"]
+    models = modelled.gap(view, every=modelled.every_session(task.params))
+    wide = nightly.read_wide(view, return_feature.TABLE, "ret_1d", min(gap.since, models.since))
     missing = set(gap.missing)
     wanted = [row for row, day in enumerate(wide.days) if day in missing]
     with one_thread():
-        panel = correlation.compute(daily, wanted)
-        model = factor_model.fit(daily, wide.instruments)
+        panel = correlation.compute(wide["ret_1d"], wanted)
+        found = modelled.fit(wide, models.missing)
     columns = {name: pl.Series(values).fill_nan(None) for name, values in panel.items()}
     rows = pl.DataFrame({"date": [wide.days[row] for row in wanted], **columns})
     written = nightly.keep(desk, correlation.TABLE, rows, gap)
     output: dict[str, Json] = {"sessions": len(wanted), "rows": written.rows, "write": written.action}
-    if model is None:
+    if found is None:
         return {**output, "factor_model": f"none: fewer than {factor_model.MINIMUM} sessions of history"}
-    present = np.ones((1, len(model.instruments)), dtype=np.bool_)
-    frame = lengthen(
-        [task.session],
-        model.instruments,
-        {name: values[None, :] for name, values in model.columns().items()},
-        present,
-    )
-    kept = desk.writer.write_days(factor_model.TABLE, frame)
-    return {**output, "factor_model": {"instruments": kept.rows, "write": kept.action}}
+    kept = nightly.keep(desk, factor_model.TABLE, found, models)
+    instruments = found.filter(pl.col("date") == task.session).height
+    told: Json = {"instruments": instruments, "models": len(models.missing), "write": kept.action}
+    return {**output, "factor_model": told}
 
 
 def stability_components(task: Task) -> dict[str, Json]:

@@ -69,7 +69,8 @@ def test_a_night_after_the_bulk_load_gives_the_same_bits_as_one_bulk_load(
     bulk = contents(elsewhere, days[-1], TABLES[:3])
     for table, frame in bulk.items():
         assert_frame_equal(frame, nightly[table], check_exact=True)
-    assert_frame_equal(known(elsewhere, days[-1]).read("factor_models"), nightly_model, check_exact=True)
+    bulk_model = known(elsewhere, days[-1]).read("factor_models", since=days[-1])
+    assert_frame_equal(bulk_model, nightly_model, check_exact=True)
 
 
 def test_prices_after_the_session_change_nothing(
@@ -137,3 +138,65 @@ def test_every_row_had_a_price_and_short_history_is_null(
     assert panel["absorption_ratio"].null_count() == 251
     assert panel["mean_correlation_63d"].drop_nulls().is_between(-1, 1).all()
     assert set(tables["factor_models"]["instrument_id"]) == set(prices["instrument_id"]) - {"T03"}
+
+
+def model_days(home: Path, last: date) -> list[date]:
+    return known(home, last).dates("factor_models")
+
+
+def test_a_bulk_load_keeps_the_models_of_month_ends_and_they_are_those_of_their_nights(
+    home: Path,
+    prices: pl.DataFrame,
+    task_for: TaskFor,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: Any,
+) -> None:
+    night(task_for, prices["date"].max())  # 2010-04-26: the 330th session
+    ends = [date(2009, 12, 31), date(2010, 1, 29), date(2010, 2, 26), date(2010, 3, 31)]
+    assert model_days(home, prices["date"].max()) == [*ends, date(2010, 4, 26)]
+    bulk = known(home, date(2010, 2, 26)).read("factor_models", since=date(2010, 2, 26))
+
+    elsewhere = tmp_path_factory.mktemp("nightly")
+    monkeypatch.setenv("PROMETHEUS_HOME", str(elsewhere / ".prometheus"))
+    load(elsewhere, prices)
+    for session in (date(2010, 2, 24), date(2010, 2, 26), date(2010, 3, 2)):
+        night(task_for, session)
+    assert model_days(elsewhere, date(2010, 3, 2)) == [
+        *ends[:2],
+        date(2010, 2, 24),
+        date(2010, 2, 26),
+        date(2010, 3, 2),
+    ]
+    nightly = known(elsewhere, date(2010, 2, 26)).read("factor_models", since=date(2010, 2, 26))
+    assert_frame_equal(nightly, bulk, check_exact=True)
+
+
+def test_models_of_every_session_are_kept_for_whoever_says_so_even_later(
+    home: Path, prices: pl.DataFrame, task_for: TaskFor
+) -> None:
+    days = prices["date"].unique().sort().to_list()
+    night(task_for, days[-1])
+    few = known(home, days[-1]).read("factor_models")
+    task = task_for(days[-1], "correlations", 2, params={"models": "all"})
+    told = jobs.correlations(task)
+    assert model_days(home, days[-1]) == days[251:]
+    assert told["factor_model"]["models"] == len(days) - 251 - 4  # the four month ends were there
+    every = known(home, days[-1]).read("factor_models")
+    assert_frame_equal(every.filter(pl.col("date").is_in(few["date"].implode())), few, check_exact=True)
+    with pytest.raises(DataError, match=r"models of the correlations job is 'some'.*month_ends or all"):
+        jobs.correlations(task_for(days[-1], "correlations", 3, params={"models": "some"}))
+
+
+def test_a_kept_model_is_fitted_anew_when_a_return_in_its_window_was_corrected(
+    home: Path, prices: pl.DataFrame, task_for: TaskFor
+) -> None:
+    before, session = prices["date"].unique().sort()[-2], prices["date"].max()
+    night(task_for, before)
+    night(task_for, session)
+    old = known(home, before).read("factor_models", since=before)
+    corrected = prices.filter(pl.col("date") == date(2010, 1, 15)).with_columns(pl.col("ret_1d") * 2)
+    load(home, corrected, run="correction")
+    told = night(task_for, session, attempt=2)[2]
+    # January's end and later ones, the night before and this one; December's knows nothing of it.
+    assert told["factor_model"]["models"] == 3 + 2
+    assert not known(home, before).read("factor_models", since=before).equals(old)
