@@ -79,7 +79,7 @@ def validate_session(desk: Desk, session: date, calendar: TradingCalendar, limit
     stamps = window_stamps(stamps, staged, WINDOW_SESSIONS)
     kept = view.stamps(PRICES)
     days, gone = unsettled(stamps, kept, session)
-    since = max(_sessions_before(calendar, days[0], WINDOW_SESSIONS), staged[0])
+    since = max(sessions_before(calendar, days[0], WINDOW_SESSIONS), staged[0])
     prices, volumes = (received[name].filter(pl.col("date") >= since) for name in STAGED)
     source, synthetic = _one_source(prices, volumes)
     verdict = judge(
@@ -157,7 +157,7 @@ def _last_index(view: HistoricalView, before: date) -> pl.DataFrame:
     return earlier.group_by("instrument_id", maintain_order=True).last()
 
 
-def _sessions_before(calendar: TradingCalendar, day: date, count: int) -> date:
+def sessions_before(calendar: TradingCalendar, day: date, count: int) -> date:
     """The session `count` before `day`, or the calendar's first day if it does not reach so far."""
     try:
         return calendar.previous_trading_day(day, count)

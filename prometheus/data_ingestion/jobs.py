@@ -7,8 +7,10 @@ from prometheus.core.ids import Json
 from prometheus.core.settings import load_settings
 from prometheus.data_ingestion.choose import AUTO, choose_source
 from prometheus.data_ingestion.cleaning import validate_session
+from prometheus.data_ingestion.context import names_given, validate_context_session
 from prometheus.data_ingestion.ingest import PATIENCE, ingest
 from prometheus.data_ingestion.quality import check_quality
+from prometheus.data_ingestion.validation.context_rules import ContextLimits
 from prometheus.data_ingestion.validation.rules import Limits
 from prometheus.pipelines.task import Task
 from prometheus.stores.desk import open_desk
@@ -75,6 +77,18 @@ def validate(task: Task) -> Json:
     """Divide staged rows into `prices_daily` and `quarantine`; fails if too much is wrong. Param: `limits`."""
     limits = Limits.from_params(task.params.get("limits"))
     return validate_session(open_desk(task), task.session, task.calendar(), limits).as_json()
+
+
+def validate_context(task: Task) -> Json:
+    """Divide staged rows of every other dataset into final tables and `quarantine_context`, and say what each is worth.
+
+    Params: `limits`; `required`, the datasets without which the night must not go on (default: none).
+    """
+    limits = ContextLimits.from_params(task.params.get("limits"))
+    required = names_given(task.params.get("required"))
+    return validate_context_session(
+        open_desk(task), task.session, task.calendar(), limits, required
+    ).as_json()
 
 
 def data_quality(task: Task) -> Json:

@@ -1,0 +1,658 @@
+"""Each rule of the context datasets finds the fault planted for it and nothing else, whatever the order or the batch."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prometheus.core.errors import DataError
+from prometheus.core.time import TradingCalendar
+from prometheus.data_ingestion.datasets import DATASETS
+from prometheus.data_ingestion.validation.context import (
+    NOTHING,
+    Beside,
+    ContextVerdict,
+    judge_context,
+)
+from prometheus.data_ingestion.validation.context_measures import LOOKBACK_SESSIONS
+from prometheus.data_ingestion.validation.context_rules import (
+    ACTIONS,
+    ContextLimits,
+    measured_rules,
+    received_rules,
+)
+from prometheus.data_ingestion.validation.findings import quality_of
+
+US = TradingCalendar("US_EQ")
+S = date(2010, 6, 14)
+SESSIONS = US.sessions(date(2009, 10, 1), S)
+LIMITS = ContextLimits()
+NAMES = ("AAA1", "BBB2", "CCC3", "DHR")
+
+
+def wave(place: int, phase: int) -> float:
+    """A quiet, irregular move of a daily value: no randomness, nothing that repeats within a quarter."""
+    return 0.01 * math.sin(1.7 * place + phase) + 0.004 * math.cos(0.61 * place * (phase + 1))
+
+
+def levels(start: float, phase: int) -> list[float]:
+    found = [start]
+    for place in range(1, len(SESSIONS)):
+        found.append(found[-1] * math.exp(wave(place, phase)))
+    return found
+
+
+def daily(names: tuple[str, ...], start: float = 50.0) -> pl.DataFrame:
+    parts = [
+        pl.DataFrame({"date": SESSIONS, "name": [name] * len(SESSIONS), "level": levels(start, phase)})
+        for phase, name in enumerate(names)
+    ]
+    return pl.concat(parts).sort("date", "name")
+
+
+def bars(names: tuple[str, ...] = NAMES) -> pl.DataFrame:
+    level = pl.col("level")
+    return daily(names).select(
+        "date",
+        pl.col("name").alias("instrument_id"),
+        (level * 0.998).alias("open"),
+        (level * 1.01).alias("high"),
+        (level * 0.99).alias("low"),
+        level.alias("close"),
+        (1e6 + 1e3 * level).alias("volume"),
+    )
+
+
+def made(dataset: str) -> pl.DataFrame:
+    """A clean frame of `dataset` as it would be staged."""
+    match dataset:
+        case "ohlcv":
+            rows = bars()
+        case "indices":
+            rows = bars(("SPX", "IXIC"))
+        case "macro":
+            rows = daily(("VIX", "WTI", "UST_10Y"), 10.0).select(
+                "date",
+                pl.col("name").alias("series_id"),
+                pl.col("date").alias("period"),
+                pl.col("level").alias("value"),
+            )
+        case "fx":
+            rows = daily(("EURUSD", "EURGBP", "EURJPY"), 1.2).select(
+                "date", pl.col("name").alias("instrument_id"), pl.col("level").alias("rate")
+            )
+        case "futures":
+            rows = daily(("ES1", "NQ1")).select(
+                "date",
+                pl.col("name").alias("instrument_id"),
+                pl.col("level").alias("settle"),
+                pl.lit(0.001).alias("ret_1d"),
+                pl.lit(1e5).alias("volume"),
+            )
+        case "corporate_actions":
+            rows = pl.DataFrame(
+                {
+                    "date": [S] * 3,
+                    "instrument_id": ["AAA1", "BBB2", "CCC3"],
+                    "action": ["split", "dividend", "spin_off"],
+                    "ratio": [2.0, None, None],
+                    "amount": [None, 0.5, None],
+                }
+            )
+        case "facts":
+            rows = pl.DataFrame(
+                {
+                    "date": [S, S],
+                    "instrument_id": ["AAA1", "BBB2"],
+                    "concept": ["Assets", "NetIncomeLoss"],
+                    "period_start": [None, date(2010, 1, 1)],
+                    "period_end": [date(2010, 3, 31)] * 2,
+                    "value": [1e9, 1e7],
+                    "unit": ["USD", "USD"],
+                    "form": ["10-Q", "10-Q"],
+                    "accession": ["1", "2"],
+                }
+            )
+        case "texts":
+            rows = pl.DataFrame(
+                {
+                    "date": [SESSIONS[-2], S, S],
+                    "text_id": ["T1", "T2", "T3"],
+                    "instrument_id": ["AAA1", None, "CCC3"],
+                    "kind": ["news"] * 3,
+                    "title": ["one", "two", "three"],
+                    "body": ["words of one", "words of two", "words of three"],
+                }
+            )
+        case _:
+            rows = pl.DataFrame(
+                {
+                    "date": [S, S],
+                    "instrument_id": ["AAA1", "BBB2"],
+                    "issuer_id": ["I1", "I2"],
+                    "name": ["One", "Two"],
+                    "sector": ["Energy", None],
+                    "industry": [None, None],
+                }
+            )
+    columns = DATASETS[dataset].columns
+    return rows.with_columns(
+        pl.col("date").alias("row_date"), pl.lit("frames").alias("source"), pl.lit(False).alias("synthetic")
+    ).select(
+        "date",
+        *(pl.col(name).cast(kind) for name, kind in columns.items()),
+        "source",
+        "synthetic",
+    )
+
+
+def first_of_session(rows: pl.DataFrame) -> pl.Expr:
+    key = rows.columns[2]
+    named = rows.filter(pl.col("date") == S)[key][0]
+    return (pl.col("date") == S) & (pl.col(key) == named)
+
+
+def planted(dataset: str, **values: object) -> pl.DataFrame:
+    """The clean frame with other values in the session's first row."""
+    rows = made(dataset)
+    at = first_of_session(rows)
+    return rows.with_columns(
+        pl.when(at).then(pl.lit(value).cast(rows.schema[name])).otherwise(pl.col(name)).alias(name)
+        for name, value in values.items()
+    )
+
+
+def verdict(dataset: str, rows: pl.DataFrame | None = None, **others: Any) -> ContextVerdict:
+    given: dict[str, Any] = {"days": SESSIONS, "session": S, "sessions": SESSIONS, "limits": LIMITS} | others
+    return judge_context(dataset, made(dataset) if rows is None else rows, **given)
+
+
+CONTEXT = sorted(set(DATASETS) - {"prices", "volumes"})
+
+
+@pytest.mark.parametrize("dataset", CONTEXT)
+def test_clean_rows_pass_and_lose_nothing(dataset: str) -> None:
+    rows = made(dataset)
+    found = verdict(dataset, rows)
+    assert found.counts == {}
+    assert found.findings == ()
+    assert found.clean.height == found.rows == rows.height
+    assert set(found.clean.columns) == {"date", *DATASETS[dataset].columns, "source", "synthetic"}
+
+
+TOMORROW = S + timedelta(days=1)
+PLANTED: list[tuple[str, dict[str, object], str]] = [
+    *((dataset, {"row_date": TOMORROW}, "future_row") for dataset in CONTEXT),
+    *((dataset, {made(dataset).columns[2]: " "}, "nameless_row") for dataset in CONTEXT),
+    *(
+        (dataset, {"close": value}, "missing_price")
+        for dataset in ("ohlcv", "indices")
+        for value in (None, 0.0)
+    ),
+    ("ohlcv", {"open": math.nan}, "missing_price"),
+    ("ohlcv", {"low": 1e-9, "open": 1.0, "high": 2.0, "close": 1.5}, "wild_bar"),
+    ("indices", {"high": 1e9}, "wild_bar"),
+    ("ohlcv", {"high": 1.0, "low": 0.9}, "inconsistent_bar"),
+    ("indices", {"low": 1e4, "high": 2e4}, "inconsistent_bar"),
+    *((dataset, {"volume": None}, "missing_volume") for dataset in ("ohlcv", "indices")),
+    *((dataset, {"volume": -1.0}, "negative_volume") for dataset in ("ohlcv", "indices", "futures")),
+    ("ohlcv", {"volume": 0.0}, "zero_volume"),
+    ("corporate_actions", {"action": "rights"}, "unknown_action"),
+    ("corporate_actions", {"ratio": None}, "impossible_ratio"),
+    ("corporate_actions", {"ratio": 5_000.0}, "impossible_ratio"),
+    ("corporate_actions", {"action": "dividend"}, "impossible_amount"),
+    ("macro", {"value": math.inf}, "missing_value"),
+    ("macro", {"period": None}, "missing_period"),
+    ("macro", {"period": TOMORROW}, "known_before_its_period"),
+    ("macro", {"value": -500.0}, "implausible_value"),
+    ("fx", {"rate": 0.0}, "missing_rate"),
+    ("fx", {"instrument_id": "EUR/USD"}, "not_a_pair"),
+    ("fx", {"rate": 10.0}, "impossible_move"),
+    ("facts", {"value": None}, "missing_value"),
+    ("facts", {"period_end": None}, "missing_period"),
+    ("facts", {"period_end": S + timedelta(days=9)}, "filed_before_its_end"),
+    ("facts", {"period_start": date(2010, 5, 1)}, "reversed_period"),
+    ("texts", {"body": "  "}, "empty_text"),
+    ("texts", {"body": "words of one"}, "duplicate_body"),
+    ("issuers", {"issuer_id": None}, "nameless_issuer"),
+    ("futures", {"settle": None}, "missing_price"),
+    ("futures", {"ret_1d": math.nan}, "missing_return"),
+    ("futures", {"ret_1d": -1.0}, "impossible_return"),
+]
+
+
+# What is no number is out of every bound as well.
+COMPANIONS = {
+    "missing_price": ("inconsistent_bar",),
+    "missing_value": ("implausible_value",),
+    "missing_return": ("impossible_return",),
+    "nameless_row": ("not_a_pair",),
+}
+
+
+@pytest.mark.parametrize(("dataset", "values", "rule"), PLANTED)
+def test_a_bad_row_is_quarantined_under_its_rule(dataset: str, values: dict[str, object], rule: str) -> None:
+    found = verdict(dataset, planted(dataset, **values))
+    assert rule in found.counts
+    assert found.clean.height == made(dataset).height - 1
+    assert set(found.quarantine["rule"]) <= {rule, *COMPANIONS.get(rule, ())}
+    assert found.quarantine["date"].unique().to_list() == [S]
+    assert quality_of(found.findings) == "degraded"  # one row of the few of the session
+
+
+def test_an_index_that_moves_as_none_ever_did_is_quarantined() -> None:
+    rows = made("indices")
+    half = [pl.when(first_of_session(rows)).then(pl.col(n) * 0.6).otherwise(pl.col(n)).alias(n)
+            for n in ("open", "high", "low", "close")]  # fmt: skip
+    assert verdict("indices", rows.with_columns(half)).counts == {"impossible_move": 1}
+
+
+def test_a_slip_of_the_decimal_point_is_an_outlier_and_the_value_after_it_is_none() -> None:
+    for day in (S, SESSIONS[-2]):
+        rows = made("macro")
+        at = (pl.col("series_id") == "WTI") & (pl.col("date") == day)
+        slipped = rows.with_columns(pl.when(at).then(pl.col("value") * 10).otherwise("value").alias("value"))
+        found = verdict("macro", slipped)
+        assert found.counts == {"outlier": 1}
+        assert found.quarantine["date"].to_list() == [day]
+
+
+def test_an_index_that_jumps_a_hundred_times_its_usual_move_is_an_outlier() -> None:
+    level = 50.0 + 0.001 * pl.int_range(pl.len()).over("instrument_id")
+    calm = made("indices").with_columns(
+        level.alias("open"), level.alias("close"), (level * 1.5).alias("high"), (level * 0.7).alias("low")
+    )
+    jumped = pl.when(first_of_session(calm)).then(level * 1.35).otherwise(level).alias("close")
+    assert verdict("indices", calm).counts == {}
+    assert verdict("indices", calm.with_columns(jumped)).counts == {"outlier": 1}
+
+
+def test_a_text_without_end_is_quarantined() -> None:
+    short = ContextLimits(text_length=10)
+    assert verdict("texts", limits=short).counts == {"endless_text": 3}
+
+
+def test_a_revision_that_comes_late_is_judged_by_itself_and_disturbs_no_neighbour() -> None:
+    rows = made("ohlcv")
+    old = rows.filter((pl.col("instrument_id") == "DHR") & (pl.col("date") == SESSIONS[-60]))
+    revised = scaled(old, 0.5, since=SESSIONS[0]).with_columns(pl.lit(SESSIONS[-2]).alias("date"))
+    found = verdict("ohlcv", pl.concat([rows, revised]), beside=Beside(PANEL, NOTHING.actions))
+    assert found.counts == {}
+    assert found.clean.height == rows.height + 1
+    bad = revised.with_columns(pl.lit(-1.0).alias("close"))
+    assert verdict("ohlcv", pl.concat([rows, bad])).counts == {"inconsistent_bar": 1, "missing_price": 1}
+
+
+def test_a_peg_that_breaks_is_told_and_kept() -> None:
+    rows = made("fx").with_columns(
+        pl.when(pl.col("instrument_id") == "EURUSD")
+        .then(1.2 + 0.0001 * pl.int_range(pl.len()).over("instrument_id") % 3)
+        .otherwise("rate")
+        .alias("rate")
+    )
+    at = (pl.col("instrument_id") == "EURUSD") & (pl.col("date") == S)
+    found = verdict("fx", rows.with_columns(pl.when(at).then(1.02).otherwise("rate").alias("rate")))
+    assert found.counts == {}
+    assert [(each.name, each.weight) for each in found.findings] == [("great_move", "note")]
+    assert "EURUSD by -0.17" in found.findings[0].text
+
+
+def test_a_rate_that_contradicts_its_inverse_or_a_triangle_is_quarantined_with_those_it_contradicts() -> None:
+    rows = made("fx")
+    tonight = rows.filter(pl.col("date") == S)
+
+    def rate(pair: str) -> float:
+        return float(tonight.filter(pl.col("instrument_id") == pair)["rate"][0])
+
+    def with_pair(pair: str, value: float) -> ContextVerdict:
+        more = tonight.head(1).with_columns(pl.lit(pair).alias("instrument_id"), pl.lit(value).alias("rate"))
+        return verdict("fx", pl.concat([rows, more]))
+
+    assert with_pair("USDEUR", 1.001 / rate("EURUSD")).counts == {}
+    assert set(with_pair("USDEUR", 1.02 / rate("EURUSD")).quarantine["subject"]) == {"USDEUR", "EURUSD"}
+    usdjpy = rate("EURJPY") / rate("EURUSD")
+    assert with_pair("USDJPY", usdjpy * 1.001).counts == {}
+    assert set(with_pair("USDJPY", usdjpy * 1.02).quarantine["rule"]) == {"contradicts_others"}
+
+
+@pytest.mark.parametrize("dataset", CONTEXT)
+def test_a_row_that_is_sent_twice_is_kept_once_and_contradictions_are_not(dataset: str) -> None:
+    rows = made(dataset)
+    one = rows.filter(first_of_session(rows)).head(1)
+    twice = verdict(dataset, pl.concat([rows, one]))
+    assert twice.counts == {"duplicate_row": 1}
+    assert twice.clean.height == rows.height
+    value = next(
+        (
+            name
+            for name in ("volume", "value", "rate", "settle", "amount", "title", "sector")
+            if name in rows.columns
+        ),
+        None,
+    )
+    assert value is not None
+    other = one.with_columns(pl.lit("9").cast(rows.schema[value], strict=False).alias(value))
+    found = verdict(dataset, pl.concat([rows, other]))
+    assert found.counts == {"conflicting_rows": 2}
+    assert found.clean.height == rows.height - 1
+
+
+# --- raw bars beside the panel ---
+
+
+def panel_of(rows: pl.DataFrame, *, shift: float = 0.0) -> pl.DataFrame:
+    """The adjusted returns that belong to clean raw bars."""
+    growth = pl.col("close") / pl.col("close").shift(1).over("instrument_id")
+    return rows.sort("instrument_id", "date").select(
+        "date",
+        "instrument_id",
+        (growth - 1.0 + shift).fill_null(0.0).alias("ret_1d"),
+        (pl.col("close") * pl.col("volume") * 0.85).alias("dollar_volume"),
+    )
+
+
+def scaled(rows: pl.DataFrame, factor: float, name: str = "DHR", since: date = S) -> pl.DataFrame:
+    """`rows` with the prices of one instrument multiplied from a day on: an action that nobody adjusted."""
+    at = (pl.col("instrument_id") == name) & (pl.col("date") >= since)
+    return rows.with_columns(
+        pl.when(at).then(pl.col(price) * factor).otherwise(pl.col(price)).alias(price)
+        for price in ("open", "high", "low", "close")
+    )
+
+
+def action(
+    kind: str, *, ratio: float | None = None, amount: float | None = None, day: date = S
+) -> pl.DataFrame:
+    row = {"date": [day], "instrument_id": ["DHR"], "action": [kind], "ratio": [ratio], "amount": [amount]}
+    return pl.DataFrame(row, schema=NOTHING.actions.schema)
+
+
+CLEAN_BARS = made("ohlcv")
+PANEL = panel_of(CLEAN_BARS)
+
+
+@pytest.mark.parametrize(
+    ("factor", "name"), [(0.5, "2:1"), (1 / 3, "3:1"), (2 / 3, "3:2"), (10.0, "1:10"), (5.0, "1:5")]
+)
+@pytest.mark.parametrize("beside", [Beside(PANEL, NOTHING.actions), NOTHING], ids=["panel", "alone"])
+def test_a_split_without_its_action_is_named_with_its_ratio(factor: float, name: str, beside: Beside) -> None:
+    found = verdict("ohlcv", scaled(CLEAN_BARS, factor), beside=beside)
+    assert found.counts == {"unadjusted_split": 1}
+    (proposal,) = found.quarantine["proposal"]
+    assert f"instrument_id=DHR action=split ratio={1 / factor:.6g} ({name})" in proposal
+
+
+def test_a_spin_off_without_its_action_is_told_with_its_size() -> None:
+    found = verdict("ohlcv", scaled(CLEAN_BARS, 0.72), beside=Beside(PANEL, NOTHING.actions))
+    assert found.counts == {"unadjusted_action": 1}
+    assert "spin_off, or dividend amount=" in found.quarantine["proposal"][0]
+
+
+@pytest.mark.parametrize(
+    ("factor", "known", "explained"),
+    [
+        (0.5, action("split", ratio=2.0), True),
+        (0.5, action("split", ratio=3.0), False),
+        (0.5, action("split", ratio=2.0, day=SESSIONS[-6]), True),
+        (0.5, action("split", ratio=2.0, day=SESSIONS[-7]), False),
+        (0.72, action("spin_off"), True),
+    ],
+)
+def test_an_action_that_is_known_and_fits_explains_the_jump(
+    factor: float, known: pl.DataFrame, explained: bool
+) -> None:
+    found = verdict("ohlcv", scaled(CLEAN_BARS, factor), beside=Beside(PANEL, known))
+    assert (found.counts == {}) is explained
+
+
+def test_a_special_dividend_explains_the_jump_of_its_size() -> None:
+    before = CLEAN_BARS.filter((pl.col("instrument_id") == "DHR") & (pl.col("date") == SESSIONS[-2]))[
+        "close"
+    ][0]
+    paid = Beside(PANEL, action("dividend", amount=0.2 * before))
+    assert verdict("ohlcv", scaled(CLEAN_BARS, 0.8), beside=paid).counts == {}
+    assert verdict("ohlcv", scaled(CLEAN_BARS, 0.7), beside=paid).counts == {"unadjusted_action": 1}
+
+
+def test_news_that_the_panel_knows_too_is_believed() -> None:
+    fallen = scaled(CLEAN_BARS, 0.5)
+    assert verdict("ohlcv", fallen, beside=Beside(panel_of(fallen), NOTHING.actions)).counts == {}
+
+
+def test_news_that_no_panel_knows_is_believed_for_its_volume() -> None:
+    busy = scaled(CLEAN_BARS, 0.5).with_columns(
+        pl.when((pl.col("instrument_id") == "DHR") & (pl.col("date") == S))
+        .then(pl.col("volume") * 60)
+        .otherwise("volume")
+        .alias("volume")
+    )
+    assert verdict("ohlcv", busy).counts == {}
+
+
+def test_a_split_within_a_gap_is_seen_through_it() -> None:
+    absent = (pl.col("instrument_id") == "DHR") & pl.col("date").is_in(SESSIONS[-4:-1])
+    found = verdict("ohlcv", scaled(CLEAN_BARS, 0.5).filter(~absent), beside=Beside(PANEL, NOTHING.actions))
+    assert found.counts == {"unadjusted_split": 1}
+    alone = verdict("ohlcv", scaled(CLEAN_BARS, 0.5).filter(~absent))
+    assert "over 4 sessions without a bar, so not exactly" in alone.quarantine["proposal"][0]
+
+
+def test_where_a_known_split_is_in_the_panel_s_return_the_panel_is_doubted() -> None:
+    halved = scaled(CLEAN_BARS, 0.5)
+    found = verdict("ohlcv", halved, beside=Beside(panel_of(halved), action("split", ratio=2.0)))
+    assert found.counts == {}
+    assert [(each.name, each.weight) for each in found.findings if each.name != "volume_scale"] == [
+        ("panel_carries_split", "degrades")
+    ]
+
+
+def test_two_returns_of_one_day_that_differ_are_told_with_both_values_and_the_panel_is_believed() -> None:
+    found = verdict("ohlcv", scaled(CLEAN_BARS, 0.93), beside=Beside(PANEL, NOTHING.actions))
+    assert found.counts == {"differs_from_panel": 1}
+    assert "the panel's adjusted return is believed" in found.quarantine["reason"][0]
+    assert "move=" in found.quarantine["value"][0]
+    assert "adjusted=" in found.quarantine["value"][0]
+    assert verdict("ohlcv", scaled(CLEAN_BARS, 0.97), beside=Beside(PANEL, NOTHING.actions)).counts == {}
+
+
+def test_another_company_under_the_same_name_is_told_after_a_month() -> None:
+    stranger = PANEL.with_columns(
+        pl.when(pl.col("instrument_id") == "DHR").then(-pl.col("ret_1d")).otherwise("ret_1d").alias("ret_1d")
+    )
+    found = verdict("ohlcv", beside=Beside(stranger, NOTHING.actions))
+    assert found.quarantine["subject"].unique().to_list() == ["DHR"]
+    assert set(found.counts) == {"other_instrument"}
+    assert found.counts["other_instrument"] == len(SESSIONS) - 22
+
+
+def test_a_scale_between_two_volumes_is_one_note() -> None:
+    found = verdict("ohlcv", beside=Beside(PANEL, NOTHING.actions))
+    assert [(each.name, each.weight) for each in found.findings] == [("volume_scale", "note")]
+    assert "0.85 times" in found.findings[0].text
+    equal = PANEL.with_columns(pl.col("dollar_volume") / 0.85)
+    assert verdict("ohlcv", beside=Beside(equal, NOTHING.actions)).findings == ()
+
+
+@pytest.mark.parametrize(("dataset", "value"), [("ohlcv", "close"), ("futures", "settle")])
+@pytest.mark.parametrize(("stands", "quarantined"), [(4, 0), (5, 1), (7, 3)])
+def test_a_price_that_stands_for_five_sessions_is_stale_from_the_fifth_on(
+    dataset: str, value: str, stands: int, quarantined: int
+) -> None:
+    rows = made(dataset)
+    name = rows["instrument_id"][0]
+    before = rows.filter((pl.col("instrument_id") == name) & (pl.col("date") == SESSIONS[-stands - 1]))
+    at = (pl.col("instrument_id") == name) & pl.col("date").is_in(SESSIONS[-stands:])
+    columns = ("open", "high", "low", "close") if dataset == "ohlcv" else (value,)
+    still = rows.with_columns(
+        pl.when(at).then(pl.lit(before[column][0])).otherwise(pl.col(column)).alias(column)
+        for column in columns
+    )
+    assert verdict(dataset, still).counts.get("stale_price", 0) == quarantined
+
+
+def test_every_rule_that_is_declared_was_broken_above() -> None:
+    elsewhere = {
+        ("ohlcv", rule)
+        for rule in ("stale_price", "unadjusted_split", "unadjusted_action", "differs_from_panel", "other_instrument")
+    } | {("futures", "stale_price"), ("indices", "impossible_move"), ("indices", "outlier"), ("macro", "outlier"),
+         ("fx", "contradicts_others"), ("texts", "endless_text")}  # fmt: skip
+    twice = {(dataset, rule) for dataset in CONTEXT for rule in ("duplicate_row", "conflicting_rows")}
+    declared = {
+        (dataset, rule.name)
+        for dataset in CONTEXT
+        for rule in (*received_rules(dataset, LIMITS), *measured_rules(dataset, LIMITS))
+    }
+    assert declared == {(dataset, rule) for dataset, _, rule in PLANTED} | elsewhere | twice
+
+
+# --- the session as a whole ---
+
+
+def findings(found: ContextVerdict) -> list[tuple[str, str]]:
+    return [(each.name, each.weight) for each in found.findings]
+
+
+@pytest.mark.parametrize("dataset", ["ohlcv", "indices", "futures"])
+def test_a_daily_dataset_that_is_silent_tonight_degrades_it(dataset: str) -> None:
+    rows = made(dataset).filter(pl.col("date") < S)
+    found = verdict(dataset, rows)
+    assert findings(found) == [("silent", "degrades")]
+    assert f"the last are of {SESSIONS[-2]}" in found.findings[0].text
+    assert findings(verdict(dataset, rows, required=True)) == [("silent", "fails")]
+
+
+def test_a_feed_that_ended_long_ago_is_a_note() -> None:
+    rows = made("ohlcv").filter(pl.col("date") <= SESSIONS[80])
+    assert findings(verdict("ohlcv", rows)) == [("ended", "note")]
+
+
+@pytest.mark.parametrize("dataset", ["ohlcv", "indices", "futures"])
+def test_a_trading_day_without_any_row_degrades_the_nights_of_a_month(dataset: str) -> None:
+    rows = made(dataset)
+    assert findings(verdict(dataset, rows.filter(pl.col("date") != SESSIONS[-10]))) == [
+        ("missing_sessions", "degrades")
+    ]
+    assert findings(verdict(dataset, rows.filter(pl.col("date") != SESSIONS[-30]))) == []
+
+
+def test_a_series_is_late_by_its_own_habit() -> None:
+    rows = made("macro")
+    monthly = pl.DataFrame({"date": SESSIONS[5::21]}).select(
+        "date", pl.col("date").alias("row_date"), pl.lit("CPI_CORE").alias("series_id"),
+        pl.col("date").alias("period"), pl.lit(200.0).alias("value"), pl.lit("frames").alias("source"),
+        pl.lit(False).alias("synthetic"),
+    )  # fmt: skip
+    assert findings(verdict("macro", pl.concat([rows, monthly]))) == []
+    quiet = rows.filter((pl.col("series_id") != "VIX") | (pl.col("date") < SESSIONS[-5]))
+    late = verdict("macro", pl.concat([quiet, monthly]))
+    assert findings(late) == [("silent_series", "degrades")]
+    assert "VIX (5 sessions)" in late.findings[0].text
+    old = monthly.filter(pl.col("date").is_between(SESSIONS[0], SESSIONS[-44]))
+    assert "CPI_CORE (" in verdict("macro", pl.concat([rows, old])).findings[0].text
+
+
+@pytest.mark.parametrize("dataset", ["fx", "indices", "futures"])
+def test_a_session_of_standing_values_degrades(dataset: str) -> None:
+    rows = made(dataset)
+    old = rows.filter(pl.col("date") == SESSIONS[-2]).with_columns(
+        pl.lit(S).alias("date"), pl.lit(S).alias("row_date")
+    )
+    found = verdict(dataset, pl.concat([rows.filter(pl.col("date") < S), old]))
+    assert findings(found) == [("standing_session", "degrades")]
+
+
+def test_an_index_that_is_shifted_by_a_day_is_seen_beside_the_panel() -> None:
+    index = made("indices")
+    moves = index.filter(pl.col("instrument_id") == "SPX").select(
+        "date", pl.lit("X").alias("instrument_id"),
+        (pl.col("close") / pl.col("close").shift(1) - 1.0).fill_null(0.0).alias("ret_1d"), pl.lit(1e9).alias("dollar_volume"),
+    )  # fmt: skip
+    assert verdict("indices", beside=Beside(moves, NOTHING.actions)).findings == ()
+    shifted = moves.with_columns(pl.col("ret_1d").shift(1).fill_null(0.0))
+    found = verdict("indices", beside=Beside(shifted, NOTHING.actions))
+    assert findings(found) == [("index_differs", "degrades")]
+    halved = moves.with_columns(pl.col("ret_1d") * 4)
+    assert "beta 4.00" in verdict("indices", beside=Beside(halved, NOTHING.actions)).findings[0].text
+
+
+def test_a_required_dataset_of_which_half_is_bad_fails() -> None:
+    rows = made("macro")
+    bad = rows.with_columns(pl.when(pl.col("date") == S).then(-500.0).otherwise("value").alias("value"))
+    assert findings(verdict("macro", bad)) == [("quarantined", "degrades")]
+    assert findings(verdict("macro", bad, required=True)) == [("quarantined", "fails")]
+
+
+# --- laws ---
+
+
+def faulty(dataset: str, places: list[int]) -> pl.DataFrame:
+    """A frame with faults at some rows, of the kinds that rules with a memory must judge alike by night and in bulk."""
+    rows = made(dataset).with_row_index("at")
+    hit = pl.col("at").is_in([place % rows.height for place in places])
+    column = {"ohlcv": "close", "indices": "close", "macro": "value", "fx": "rate", "texts": "body"}[dataset]
+    if dataset == "texts":
+        changed = pl.when(hit).then(pl.lit("words of one")).otherwise(column)
+    else:
+        changed = pl.when(hit).then(pl.col(column) * 0.5).otherwise(column)
+    damaged = rows.with_columns(changed.alias(column)).drop("at")
+    if "low" in rows.columns:
+        damaged = damaged.with_columns(pl.min_horizontal("low", "close").alias("low"))
+    gap = pl.col("date").is_in([SESSIONS[place % len(SESSIONS)] for place in places[::3]])
+    return damaged.filter(~gap | (pl.col("date") == S))
+
+
+@settings(max_examples=10)
+@given(
+    dataset=st.sampled_from(["ohlcv", "indices", "macro", "fx", "texts"]),
+    places=st.lists(st.integers(0, 700), max_size=8),
+    last=st.integers(LOOKBACK_SESSIONS, len(SESSIONS) - 1),
+)
+def test_a_night_judges_as_the_bulk_load_does(dataset: str, places: list[int], last: int) -> None:
+    rows = faulty(dataset, places)
+    beside = Beside(PANEL, NOTHING.actions)
+    night = SESSIONS[last]
+    known = rows.filter(pl.col("date") <= night)
+    seen = Beside(PANEL.filter(pl.col("date") <= night), NOTHING.actions)
+    bulk = verdict(dataset, beside=beside, rows=rows)
+    until = SESSIONS[: last + 1]
+    alone = verdict(
+        dataset, known, days=[night], session=night, sessions=until[-LOOKBACK_SESSIONS - 1 :], beside=seen
+    )
+    whole = verdict(dataset, known, days=until, session=night, sessions=until, beside=seen)
+    on_night = pl.col("date") == night
+    assert alone.clean.equals(bulk.clean.filter(on_night))
+    assert alone.quarantine.equals(bulk.quarantine.filter(on_night))
+    assert alone.findings == whole.findings
+    assert (alone.session_rows, alone.session_clean) == (whole.session_rows, whole.session_clean)
+    assert alone.session_quarantined == whole.session_quarantined
+
+
+@settings(max_examples=10)
+@given(
+    dataset=st.sampled_from(["ohlcv", "indices", "macro", "fx", "texts"]),
+    places=st.lists(st.integers(0, 700), max_size=8),
+    seed=st.integers(0, 99),
+)
+def test_the_order_of_the_rows_changes_nothing(dataset: str, places: list[int], seed: int) -> None:
+    rows = faulty(dataset, places)
+    rows = pl.concat([rows, rows.head(2)])
+    one = verdict(dataset, rows)
+    other = verdict(dataset, rows.sample(fraction=1.0, shuffle=True, seed=seed))
+    assert one.clean.equals(other.clean)
+    assert one.quarantine.equals(other.quarantine)
+    assert one.findings == other.findings
+
+
+def test_a_limit_changes_what_is_suspected_and_an_unknown_one_is_named() -> None:
+    lenient = ContextLimits.from_params({"difference": 0.2, "action": 0.3})
+    rows = scaled(CLEAN_BARS, 0.85)
+    assert verdict("ohlcv", rows, beside=Beside(PANEL, NOTHING.actions), limits=lenient).counts == {}
+    with pytest.raises(DataError, match=r"'diference' is unknown.*difference"):
+        ContextLimits.from_params({"diference": 0.2})
+    assert "split" in ACTIONS
