@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -32,7 +33,7 @@ def every_session(params: Mapping[str, Json]) -> bool:
             allowed=" or ".join(CHOICES),
             hint="month_ends keeps the night's model and those of the last session of each month",
         )
-    return given == "all"
+    return bool(given == "all")
 
 
 def gap(view: HistoricalView, *, every: bool) -> nightly.Gap:
@@ -51,7 +52,7 @@ def gap(view: HistoricalView, *, every: bool) -> nightly.Gap:
 def month_ends(days: Collection[date]) -> set[date]:
     """The days after which another month follows; the last day of all is none, as nobody knows what follows."""
     ordered = sorted(days)
-    return {day for day, after in zip(ordered, ordered[1:], strict=False) if day.month != after.month}
+    return {day for day, after in pairwise(ordered) if day.month != after.month}
 
 
 def fit(wide: Wide, sessions: Collection[date]) -> pl.DataFrame | None:
