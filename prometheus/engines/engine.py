@@ -33,6 +33,7 @@ from prometheus.stores.runtime import RuntimeDb
 # Where each shipped engine stands; its module is imported only by the job that runs it, since solvers load slowly.
 SHIPPED: Mapping[str, str] = {
     "regime": "prometheus.engines.regime.engine:engine",
+    "stability": "prometheus.engines.stability.engine:engine",
     "assessment": "prometheus.engines.assessment.engine:engine",
     "universe": "prometheus.engines.universe.engine:engine",
     "portfolio": "prometheus.engines.portfolio.engine:engine",

@@ -39,6 +39,11 @@ def regime(task: Task) -> dict[str, Json]:
     return decide(task, "regime")
 
 
+def stability(task: Task) -> dict[str, Json]:
+    """stability_components_daily, correlation_panels, regimes, the last targets -> who is fragile, and how much."""
+    return decide(task, "stability")
+
+
 def assessment(task: Task) -> dict[str, Json]:
     """returns_daily, volatility_daily, prices_daily, stability_components_daily, regimes -> instrument_scores."""
     return decide(task, "assessment")

@@ -173,9 +173,14 @@ class HistoricalView:
         return HistoricalView(self._root, self.as_of_date, market, self._versions)
 
     def read(
-        self, table: str, *, since: date | None = None, columns: Sequence[str] | None = None
+        self,
+        table: str,
+        *,
+        since: date | None = None,
+        until: date | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
-        """Rows dated `since` (or the beginning) to `as_of_date`, sorted by date and instrument_id.
+        """Rows dated `since` (or the beginning) to `until`, at most `as_of_date`, sorted by date and instrument_id.
 
         `columns` keeps only those, in that order. Raises `StoreError` if there is no such table or column.
         """
@@ -194,7 +199,7 @@ class HistoricalView:
                 f"historical table {table!r} has no column {', '.join(unknown)}", allowed=", ".join(known)
             )
         order = [name for name in (DATE, KEY) if name in known]
-        rows = self._scan(handle, since).select(list(dict.fromkeys([*wanted, *order])))
+        rows = self._scan(handle, since, until).select(list(dict.fromkeys([*wanted, *order])))
         return rows.collect().sort(order, maintain_order=True).select(wanted)
 
     def dates(self, table: str, *, since: date | None = None) -> list[date]:
@@ -239,9 +244,9 @@ class HistoricalView:
             self._handles[table] = _open(path, self._versions.get(table))
         return self._handles[table]
 
-    def _scan(self, handle: DeltaTable, since: date | None) -> pl.LazyFrame:
-        wanted = (pl.col(MARKET) == self.market) & (pl.col(DATE) <= self.as_of_date)
-        wanted &= pl.col(YEAR) <= self.as_of_date.year
+    def _scan(self, handle: DeltaTable, since: date | None, until: date | None = None) -> pl.LazyFrame:
+        last = self.as_of_date if until is None else min(until, self.as_of_date)
+        wanted = (pl.col(MARKET) == self.market) & (pl.col(DATE) <= last) & (pl.col(YEAR) <= last.year)
         if since is not None:
             wanted &= (pl.col(DATE) >= since) & (pl.col(YEAR) >= since.year)
         return pl.scan_delta(handle).filter(wanted)

@@ -34,7 +34,9 @@ JOBS = (
     feature_jobs.volatility,
     feature_jobs.correlations,
     feature_jobs.stability_components,
+    feature_jobs.stability_components,
     engine_jobs.regime,
+    engine_jobs.stability,
     engine_jobs.assessment,
     engine_jobs.universe,
     engine_jobs.portfolio,
@@ -90,7 +92,16 @@ class Home:
 
     def decided(self, session: date) -> dict[str, list[Row]]:
         """All that runtime_db says of a session, as a comparison between homes sees it."""
-        tables = ("regimes", "instrument_scores", "universes", "target_portfolios", "risk_reports")
+        tables = (
+            "regimes",
+            "stability_vectors",
+            "fragility_measures",
+            "soft_target_classes",
+            "instrument_scores",
+            "universes",
+            "target_portfolios",
+            "risk_reports",
+        )
         found = {table: self.runtime.rows(table, as_of_date=session) for table in tables}
         return {**found, "engine_decisions": self.runtime.decisions(session, "US_EQ")}
 

@@ -29,7 +29,7 @@ def test_deleting_the_future_changes_no_decision(
     cut = new_home("cut", prices.filter(pl.col("date") <= session))
     cut.night(session)
     assert whole.decided(session) == cut.decided(session)
-    assert len(cut.decided(session)["engine_decisions"]) == 4
+    assert len(cut.decided(session)["engine_decisions"]) == 5
 
 
 def test_a_night_done_again_by_a_later_attempt_leaves_the_same_rows(
@@ -48,7 +48,15 @@ def test_a_night_that_stops_half_way_and_goes_on_decides_what_an_undisturbed_one
     session = days[345]
     whole, broken = new_home("whole", prices), new_home("broken", prices)
     whole.night(session)
-    for name in ("returns", "volatility", "correlations", "stability_components", "regime", "assessment"):
+    for name in (
+        "returns",
+        "volatility",
+        "correlations",
+        "stability_components",
+        "regime",
+        "stability",
+        "assessment",
+    ):
         broken.job(name, session)
     # The assessment's worker was lost after its commit: it runs again, then the night goes on.
     broken.job("assessment", session, attempt=2)
@@ -81,7 +89,7 @@ def test_the_log_of_a_night_is_complete_and_in_one_context(one_night: Any) -> No
     home, session, outputs = one_night
     told = outputs["decision_log"]
     assert told["context_id"] == f"US_EQ.{session}"
-    assert set(told["decisions"]) == {"regime", "assessment", "universe", "portfolio"}
+    assert set(told["decisions"]) == {"regime", "stability", "assessment", "universe", "portfolio"}
     for row in home.runtime.decisions(session, "US_EQ"):
         assert told["decisions"][row["engine"]] == row["decision_id"] == outputs[row["engine"]]["decision_id"]
         assert home.runtime.config(row["config_id"])["engine"] == row["engine"]

@@ -48,6 +48,7 @@ def test_the_night_is_the_spec_s() -> None:
         "correlations",
         "stability_components",
         "regime",
+        "stability",
         "assessment",
         "universe",
         "portfolio",

@@ -18,6 +18,7 @@ from prometheus.stores.runtime import Row, RuntimeDb
 # The engines that must have decided, in the order in which they do, each after those whose decisions it must refer to.
 ENGINES = {
     "regime": (),
+    "stability": ("regime",),
     "assessment": ("regime",),
     "universe": ("assessment",),
     "portfolio": ("assessment", "universe"),

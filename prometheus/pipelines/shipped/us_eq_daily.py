@@ -45,11 +45,18 @@ pipeline.add(
     after=["volatility", "correlations"],
 )
 pipeline.add(
+    f"{ENGINES}:stability",
+    kind="engine",
+    timeout="20min",
+    expect="5s",
+    after=["stability_components", "regime"],
+)
+pipeline.add(
     f"{ENGINES}:assessment",
     kind="engine",
     timeout="20min",
     expect="5s",
-    after=["returns", "volatility", "stability_components", "regime"],
+    after=["returns", "volatility", "stability_components", "stability"],
 )
 pipeline.add(
     f"{ENGINES}:universe", kind="engine", timeout="10min", expect="5s", after=["assessment", "validate"]
@@ -69,5 +76,7 @@ pipeline.add(
 pipeline.add(f"{ENGINES}:decision_log", kind="engine", timeout="5min", expect="5s", after=["portfolio"])
 
 pipeline.slo("ingestion", jobs=["ingest_prices", "ingest_volumes", "validate"], by="D+1 00:00 UTC")
-pipeline.slo("engines", jobs=["regime", "assessment", "universe", "portfolio"], by="D+1 01:00 UTC")
+pipeline.slo(
+    "engines", jobs=["regime", "stability", "assessment", "universe", "portfolio"], by="D+1 01:00 UTC"
+)
 pipeline.slo("decision logs", jobs=["decision_log"], by="D+1 01:15 UTC")
