@@ -16,6 +16,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -84,6 +86,12 @@ def _load(target: str, name: str) -> Engine:
     place, _, attribute = target.partition(":")
     try:
         found: object = getattr(_module(place), attribute or "engine")
+    except FileNotFoundError as error:
+        raise UserError(
+            f"the {name} engine {target!r} cannot be loaded: there is no file {Path(place).resolve()}",
+            allowed="package.module:name or path/file.py:name of an `Engine`",
+            hint=f"see [engines.{name}] in prometheus.toml; paths are relative to the folder where it lies",
+        ) from error
     except Exception as error:  # a user's module may raise anything while it is imported
         raise UserError(
             f"the {name} engine {target!r} cannot be loaded: {type(error).__name__}: {error}",
@@ -103,17 +111,38 @@ def _module(place: str) -> Any:  # a module: what it holds is looked at by the c
     if not place.endswith(".py"):
         return importlib.import_module(place)
     path = Path(place).resolve()
-    spec = importlib.util.spec_from_file_location(f"prometheus_engine_{path.stem}", path)
+    # Named by its text: a worker that serves many nights must not keep what the file said on the first one.
+    name = f"prometheus_engine_{path.stem}_{_hash_of(path)}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise FileNotFoundError(path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.modules[name] = module  # before it runs: dataclasses look their module up by name
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
+
+
+def implementation_of(engine: Engine) -> str:
+    """How an engine that was given as a value is told apart in the record: file, name and the hash of the file."""
+    code = getattr(engine.run, "__code__", None)
+    if code is not None and os.path.isfile(code.co_filename):
+        path = Path(code.co_filename)
+        return f"{path.name}:{engine.run.__qualname__}@{_hash_of(path)}"
+    kind = type(engine.run)
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _implementation(target: str) -> str:
     """`target`, with the hash of its file if it is one: a decision says which text decided."""
     place = target.partition(":")[0]
-    if not place.endswith(".py"):
-        return target
-    return f"{target}@{hashlib.sha256(Path(place).read_bytes()).hexdigest()[:12]}"
+    return f"{target}@{_hash_of(Path(place))}" if place.endswith(".py") else target
+
+
+def _hash_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from prometheus.core.ids import Json
 from prometheus.engines.configs import config_from
-from prometheus.engines.engine import Chosen, Engine, Inputs, choose_engine
+from prometheus.engines.engine import Chosen, Engine, Inputs, choose_engine, implementation_of
 from prometheus.engines.outcome import record
 from prometheus.pipelines.task import Task
 from prometheus.stores.desk import open_desk
@@ -23,7 +23,7 @@ def decide(task: Task, engine: str | Engine) -> dict[str, Json]:
     chosen = (
         choose_engine(engine, desk.settings.engines)
         if isinstance(engine, str)
-        else Chosen(engine, f"{engine.run.__module__}:{engine.run.__qualname__}", {})
+        else Chosen(engine, implementation_of(engine), {})
     )
     given = task.params.get("config", {})
     laid_over = {**chosen.config, **given} if isinstance(given, dict) else given

@@ -250,7 +250,7 @@ def _check_pin(plan: RunPlan, loaded: LoadedPipeline) -> None:
         return
     raise UserError(
         f"the run {plan.run_id} began with other code: it is pinned to {plan.pin[:12]}, "
-        f"the pipeline, its sources or the installed packages are now {loaded.pin[:12]}",
+        f"the pipeline, its sources, the settings' engines or the installed packages are now {loaded.pin[:12]}",
         allowed="going on with the code that it began with",
         hint="put that code back, or begin the night anew with --again"
         if plan.replayed

@@ -53,7 +53,7 @@ def load_pipeline(
         return _load_file(name_or_path, None, settings, timeout_seconds)
     if variable or ".py:" in name_or_path:
         return _load_file(f"{path}.py", variable, settings, timeout_seconds)
-    return _load_shipped(name_or_path)
+    return _load_shipped(name_or_path, settings)
 
 
 def shipped_names() -> list[str]:
@@ -62,7 +62,7 @@ def shipped_names() -> list[str]:
     return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
 
 
-def _load_shipped(name: str) -> LoadedPipeline:
+def _load_shipped(name: str, settings: Settings) -> LoadedPipeline:
     names = shipped_names()
     if name not in names:
         is_path = "/" in name or os.path.exists(name)
@@ -76,7 +76,9 @@ def _load_shipped(name: str) -> LoadedPipeline:
     assert isinstance(pipeline, Pipeline), "every shipped module has a pipeline"
     spec = build(pipeline)
     source_hash = hash_of_rooms(spec)
-    return LoadedPipeline(spec, pin_of(spec, source_hash), source_hash, None, None, "shipped")
+    return LoadedPipeline(
+        spec, pin_of(spec, source_hash, settings.engines), source_hash, None, None, "shipped"
+    )
 
 
 def _load_file(path: str, variable: str | None, settings: Settings, timeout_seconds: float) -> LoadedPipeline:
@@ -103,7 +105,9 @@ def _load_file(path: str, variable: str | None, settings: Settings, timeout_seco
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
     origin = f"{file}:{result['variable']}"
-    return LoadedPipeline(spec, pin_of(spec, source_hash), source_hash, code_dir, file.parent, origin)
+    return LoadedPipeline(
+        spec, pin_of(spec, source_hash, settings.engines), source_hash, code_dir, file.parent, origin
+    )
 
 
 def _run_loader(file: Path, variable: str | None, workspace: Path, timeout_seconds: float) -> Json:

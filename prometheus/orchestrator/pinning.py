@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from prometheus.core.ids import content_hash
+from prometheus.core.ids import Json, content_hash
+from prometheus.core.settings import EngineSettings
 from prometheus.core.sources import IGNORED_FOLDER, hash_of_sources
 from prometheus.pipelines.model import PipelineSpec
 
@@ -18,15 +20,28 @@ PACKAGE = Path(__file__).parents[1]
 FOUNDATIONS = ("core", "markets", "stores")
 
 
-def pin_of(spec: PipelineSpec, source_hash: str) -> str:
-    """SHA-256 over the declaration, the sources and the environment lock."""
-    return content_hash(
-        {
-            "declaration": spec.content_hash(),
-            "sources": source_hash,
-            "environment": content_hash(environment_lock()),
-        }
-    )
+def pin_of(spec: PipelineSpec, source_hash: str, engines: Mapping[str, EngineSettings] | None = None) -> str:
+    """SHA-256 over the declaration, the sources, the environment lock and the engines that the settings name, if any."""
+    parts: dict[str, Json] = {
+        "declaration": spec.content_hash(),
+        "sources": source_hash,
+        "environment": content_hash(environment_lock()),
+    }
+    if engines:
+        parts["engines"] = {name: _engine(chosen) for name, chosen in sorted(engines.items())}
+    return content_hash(parts)
+
+
+def _engine(chosen: EngineSettings) -> Json:
+    """What the settings say of an engine; of one in a file also the file's hash, or None if there is none."""
+    said: dict[str, Json] = {"use": chosen.use, "config": chosen.config}
+    place = (chosen.use or "").partition(":")[0]
+    if place.endswith(".py"):
+        try:
+            said["file"] = hashlib.sha256(Path(place).read_bytes()).hexdigest()
+        except OSError:
+            said["file"] = None  # the job that needs it will say so
+    return said
 
 
 @cache
