@@ -31,7 +31,14 @@ def decide(task: Task, engine: str | Engine) -> dict[str, Json]:
     inputs = Inputs(desk.as_of(task.session), desk.runtime, task.market, task.calendar())
     with one_thread():
         outcome = chosen.engine.run(task.session, inputs, config)
-    return record(desk, outcome, run_id=task.run_id, task=task.name, implementation=chosen.implementation)
+    return record(
+        desk,
+        outcome,
+        run_id=task.run_id,
+        task=task.name,
+        implementation=chosen.implementation,
+        versions=inputs.view.versions(),
+    )
 
 
 def regime(task: Task) -> dict[str, Json]:

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 import polars as pl
+import sqlalchemy as sa
 
 from prometheus.core.errors import DataError, UserError
 from prometheus.core.ids import Json, canonical_json
@@ -63,11 +64,18 @@ def context_id_of(market_id: str, as_of_date: date) -> str:
 
 
 def record(
-    desk: Desk, outcome: Outcome, *, run_id: str, task: str, implementation: str | None = None
+    desk: Desk,
+    outcome: Outcome,
+    *,
+    run_id: str,
+    task: str,
+    implementation: str | None = None,
+    versions: Mapping[str, int] | None = None,
 ) -> dict[str, Json]:
     """Keep configuration, rows and decision in one transaction under the attempt's claim; returns the job's answer.
 
-    `implementation` names an engine that is not the shipped one; it is kept with the configuration. If the night's data
+    `implementation` names an engine that is not the shipped one; it is kept with the configuration. `versions` of the
+    historical tables that it read are kept beside the decision, so that it can be made again as it was. If the night's data
     was found to be of less quality than it should be, decision and answer say so under "degraded".
     Raises `ClaimLostError` if a later attempt has taken over: nothing is kept then.
     """
@@ -81,26 +89,57 @@ def record(
         for part in outcome.tables:
             rows = [{**row, "config_id": config_id, "run_id": run_id} for row in part.rows]
             runtime.replace(connection, part.table, part.key, rows)
-            key = {name: str(value) for name, value in part.key.items()}
-            outputs.append(
-                {"table": part.table, "key": key, "rows": len(rows), "digest": rows_digest(rows, part.key)}
-            )
+            outputs.append(output_ref(part, rows))
+        if versions is not None:
+            _record_versions(runtime, connection, outcome, versions, run_id)
         if outcome.action is None:
             return {**outcome.summary, **marked}
-        decision = Decision(
-            engine=outcome.engine,
-            context_id=context_id_of(outcome.market_id, outcome.as_of_date),
-            as_of_date=outcome.as_of_date,
-            market_id=outcome.market_id,
-            config_id=config_id,
-            input_refs=list(outcome.input_refs),
-            output_refs=outputs,
-            proposed_action={**outcome.action, **marked},
-            run_id=run_id,
-            task=task,
-        )
+        decision = decision_from(outcome, config_id, outputs, doubts, run_id, task)
+        assert decision is not None, "the outcome has an action"
         decision_id = runtime.record_decision(connection, decision)
     return {**outcome.summary, **marked, "decision_id": decision_id}
+
+
+def output_ref(part: TableRows, rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
+    """A reference to rows that a decision left, with their digest."""
+    key = {name: str(value) for name, value in part.key.items()}
+    return {"table": part.table, "key": key, "rows": len(rows), "digest": rows_digest(rows, part.key)}
+
+
+def decision_from(
+    outcome: Outcome, config_id: str, outputs: Json, doubts: Sequence[str], run_id: str, task: str
+) -> Decision | None:
+    """The decision that an outcome carries, as it is kept; None for a report. `doubts` are those of `degraded`."""
+    if outcome.action is None:
+        return None
+    return Decision(
+        engine=outcome.engine,
+        context_id=context_id_of(outcome.market_id, outcome.as_of_date),
+        as_of_date=outcome.as_of_date,
+        market_id=outcome.market_id,
+        config_id=config_id,
+        input_refs=list(outcome.input_refs),
+        output_refs=outputs,
+        proposed_action={**outcome.action, **({"degraded": list(doubts)} if doubts else {})},
+        run_id=run_id,
+        task=task,
+    )
+
+
+def _record_versions(
+    runtime: RuntimeDb,
+    connection: sa.Connection,
+    outcome: Outcome,
+    versions: Mapping[str, int],
+    run_id: str,
+) -> None:
+    key = {
+        "as_of_date": outcome.as_of_date,
+        "market_id": outcome.market_id,
+        "engine": outcome.engine,
+    }
+    rows = [{"table_name": name, "version": number, "run_id": run_id} for name, number in versions.items()]
+    runtime.replace(connection, "table_versions", key, rows)
 
 
 def degraded(runtime: RuntimeDb, as_of_date: date, market_id: str) -> list[str]:

@@ -34,6 +34,7 @@ MARKET, YEAR = "_market", "_year"
 # And one that says what the rows of a day were computed from, for tables whose writer says it (stamps.py).
 STAMP = "_inputs"
 ALL = "-"  # the market of tables that belong to none
+ABSENT = -1  # the version of a table that does not exist
 
 # A commit is lost only to another commit on the same table; thirty in a row means that something writes in a loop.
 COMMIT_ATTEMPTS = 30
@@ -75,10 +76,20 @@ class HistoricalDb:
         self._root = Path(root)
 
     def as_of(
-        self, as_of_date: date, *, market: str = ALL, versions: Mapping[str, int] | None = None
+        self,
+        as_of_date: date,
+        *,
+        market: str = ALL,
+        versions: Mapping[str, int] | None = None,
+        elsewhere: Mapping[str, HistoricalDb] | None = None,
     ) -> HistoricalView:
-        """The only read handle: rows of `market` dated `as_of_date` or earlier, of the newest or the given versions."""
-        return HistoricalView(self._root, as_of_date, market, dict(versions or {}))
+        """The only read handle: rows of `market` dated `as_of_date` or earlier, of the newest or the given versions.
+
+        A version of `ABSENT` hides a table. `elsewhere` names tables that are read from another store, newest version:
+        research lays what it computed for itself over a desk's tables without touching them.
+        """
+        roots = {table: store._root for table, store in (elsewhere or {}).items()}
+        return HistoricalView(self._root, as_of_date, market, dict(versions or {}), roots)
 
     def write_days(
         self,
@@ -161,16 +172,27 @@ class HistoricalDb:
 class HistoricalView:
     """What was known at the end of `as_of_date`. Each table's version is fixed when it is first read."""
 
-    def __init__(self, root: Path, as_of_date: date, market: str, versions: dict[str, int]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        as_of_date: date,
+        market: str,
+        versions: Mapping[str, int],
+        elsewhere: Mapping[str, Path] | None = None,
+        handles: dict[str, DeltaTable | None] | None = None,
+    ) -> None:
         self._root = root
         self.as_of_date = as_of_date
         self.market = market
         self._versions = versions
-        self._handles: dict[str, DeltaTable | None] = {}
+        self._elsewhere = elsewhere or {}
+        self._handles = {} if handles is None else handles
 
     def beside(self, market: str) -> HistoricalView:
-        """What another market knew at the end of the same date, of the same versions where they were given."""
-        return HistoricalView(self._root, self.as_of_date, market, self._versions)
+        """What another market knew at the end of the same date, of the same versions of the tables."""
+        return HistoricalView(
+            self._root, self.as_of_date, market, self._versions, self._elsewhere, self._handles
+        )
 
     def read(
         self,
@@ -238,10 +260,23 @@ class HistoricalView:
         handle = self._handle(table)
         return None if handle is None else handle.version()
 
+    def versions(self) -> dict[str, int]:
+        """The version of every table looked at so far, `ABSENT` for one that is not there: what was decided from.
+
+        Given to `HistoricalDb.as_of`, they show the same rows again, whatever was written since.
+        """
+        return {
+            table: ABSENT if handle is None else handle.version()
+            for table, handle in sorted(self._handles.items())
+            if table not in self._elsewhere
+        }
+
     def _handle(self, table: str) -> DeltaTable | None:
         if table not in self._handles:
-            path = self._root / check_name("historical table", table)
-            self._handles[table] = _open(path, self._versions.get(table))
+            name = check_name("historical table", table)
+            version = None if table in self._elsewhere else self._versions.get(table)
+            path = self._elsewhere.get(table, self._root) / name
+            self._handles[table] = None if version == ABSENT else _open(path, version)
         return self._handles[table]
 
     def _scan(self, handle: DeltaTable, since: date | None, until: date | None = None) -> pl.LazyFrame:

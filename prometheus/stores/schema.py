@@ -260,6 +260,20 @@ engine_decisions = sa.Table(
     sa.UniqueConstraint("as_of_date", "market_id", "engine", "context_id"),
 )
 
+# From which versions of the historical tables an engine decided: an old night can be decided again as it was. Beside the
+# decision and not in it, because the same rows may have other versions in another store.
+
+table_versions = sa.Table(
+    "table_versions",
+    metadata,
+    _key("as_of_date", sa.Date),
+    _key("market_id", sa.Text),
+    _key("engine", sa.Text),
+    _key("table_name", sa.Text),
+    sa.Column("version", sa.Integer, nullable=False),  # -1 = there was no such table
+    sa.Column("run_id", sa.Text, nullable=False),
+)
+
 # The fence: which attempt may write, and which late ones were refused.
 
 claims = sa.Table(

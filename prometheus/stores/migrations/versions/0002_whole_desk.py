@@ -102,6 +102,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("as_of_date", "market_id", "kind", name=op.f("pk_research_reports")),
     )
     op.create_table(
+        "table_versions",
+        sa.Column("as_of_date", sa.Date(), nullable=False),
+        sa.Column("market_id", sa.Text(), nullable=False),
+        sa.Column("engine", sa.Text(), nullable=False),
+        sa.Column("table_name", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "as_of_date", "market_id", "engine", "table_name", name=op.f("pk_table_versions")
+        ),
+    )
+    op.create_table(
         "archives",
         sa.Column("archive_id", sa.Text(), nullable=False),
         sa.Column("table_name", sa.Text(), nullable=False),
@@ -116,6 +128,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("archives")
+    op.drop_table("table_versions")
     op.drop_table("research_reports")
     op.drop_table("soft_target_classes")
     op.drop_table("fragility_measures")
