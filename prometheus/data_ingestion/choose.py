@@ -1,5 +1,6 @@
 """Which source fills a dataset of this store? The first night that has one chooses, every later night keeps to it.
 
+A desk's settings may name a source of its own for a dataset or for all of a market; else the shipped one is taken.
 Shipped sources stand in a table, `SHIPPED`: for a market and a dataset the function that opens the source. Only prices
 and volumes have a stand-in if theirs cannot be had (the synthetic panel, with a plain warning); a night without
 any other dataset goes on and notes the gap.
@@ -17,15 +18,18 @@ from pathlib import Path
 from typing import TypeAlias
 
 from prometheus.core.errors import DataError
-from prometheus.core.settings import Settings
+from prometheus.core.settings import Settings, SourceSettings
 from prometheus.core.time import TradingCalendar
 from prometheus.data_ingestion.datasets import DATASETS
+from prometheus.data_ingestion.folder import FolderSource, place_of
 from prometheus.data_ingestion.panel import ReferencePanel
 from prometheus.data_ingestion.reference import HOW_TO_GET_IT, ReferenceUnavailableError, fetch_reference
 from prometheus.data_ingestion.sources import Provenance, Source, read_provenance, write_provenance
+from prometheus.data_ingestion.sql import SqlSource
 from prometheus.data_ingestion.synthetic import NOTE, SyntheticPanel
 
-REFERENCE, SYNTHETIC, AUTO = "reference", "synthetic", "auto"
+REFERENCE, SYNTHETIC, AUTO, NONE = "reference", "synthetic", "auto", "none"
+OWN = ("folder", "sql")
 PANEL = frozenset({"prices", "volumes"})  # the datasets a desk cannot do without
 
 
@@ -88,7 +92,26 @@ def choose_source(
         return source
 
 
+def told_of(settings: Settings, market: str, dataset: str) -> SourceSettings | None:
+    """What the settings say of a dataset's source, by itself or for all of its market; None if nothing."""
+    told = settings.sources.get(market)
+    if told is None:
+        return None
+    unknown = [name for name in told.datasets if name not in DATASETS]
+    if unknown:
+        raise DataError(
+            f"[sources.{market}.{unknown[0]}] in prometheus.toml names a dataset that does not exist",
+            allowed=", ".join(DATASETS),
+        )
+    return told.datasets.get(dataset) or told.default
+
+
 def _first(wanted: Wanted, asked: str) -> tuple[Source | None, str]:
+    told = told_of(wanted.settings, wanted.market, wanted.dataset)
+    if asked == AUTO and told is not None:
+        if told.kind in OWN or told.kind == NONE:
+            return _own(wanted, told), "the settings name it"
+        asked = told.kind
     if asked == SYNTHETIC:
         warn(f"{NOTE}. It was asked for")
         return _synthetic(wanted, wanted.settings.seed), "asked for"
@@ -118,16 +141,43 @@ def _first(wanted: Wanted, asked: str) -> tuple[Source | None, str]:
     return None, f"no source of {wanted.name}"
 
 
+def _own(wanted: Wanted, told: SourceSettings) -> Source | None:
+    """The source that the settings name: files or a database. None for "none", and where a folder has no such dataset."""
+    if told.kind == NONE:
+        return None
+    if told.kind == "sql":
+        return SqlSource(told, wanted.market, wanted.dataset)
+    if told.path is None:
+        raise DataError(
+            f"the folder source of {wanted.name} has no path",
+            hint=f'path = "..." under [sources.{wanted.market}] in prometheus.toml',
+        )
+    own = wanted.settings.sources[wanted.market]
+    if wanted.dataset not in own.datasets:  # the settings name a folder for all datasets of the market
+        place = place_of(told.path, wanted.dataset)
+        if place is None and wanted.dataset not in PANEL:
+            return None
+        told = told.model_copy(update={"path": place or told.path / wanted.dataset})
+    return FolderSource(told, wanted.market, wanted.dataset)
+
+
 def _again(wanted: Wanted, chosen: Provenance, asked: str) -> Source | None:
     """The source that an earlier night chose; `DataError` if it cannot be opened as it was."""
     store = wanted.settings.historical_path
+    told = told_of(wanted.settings, wanted.market, wanted.dataset)
+    if asked == AUTO and told is not None and told.kind in (REFERENCE, SYNTHETIC):
+        asked = told.kind
     if asked in (REFERENCE, SYNTHETIC) and (asked == SYNTHETIC) != chosen.synthetic:
         raise DataError(
             f"the store {store} is filled from {chosen.source!r}, the {asked} source was asked for",
             hint="use another PROMETHEUS_HOME: real and synthetic data never share a store",
         )
+    if asked == AUTO and told is not None and told.kind == NONE:
+        return None
     source: Source | None
-    if chosen.synthetic and wanted.dataset in PANEL:
+    if asked == AUTO and told is not None and told.kind in OWN:
+        source = _own(wanted, told)
+    elif chosen.synthetic and wanted.dataset in PANEL:
         source = _synthetic(wanted, int(chosen.source.rpartition(":")[2]))
         warn(f"{NOTE}. This store was begun with it because: {chosen.reason}. For the real one: {HOW_TO_GET_IT}, "
              f"and begin a new store (another PROMETHEUS_HOME)")  # fmt: skip

@@ -25,6 +25,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from prometheus.core.errors import StoreError
 from prometheus.core.ids import check_name
+from prometheus.stores.stamps import day_stamps
 
 DATE = "date"
 KEY = "instrument_id"
@@ -130,7 +131,8 @@ class HistoricalDb:
                         f"attempt {fence} has already written it",
                         hint="nothing to do: the later attempt's rows are kept",
                     )
-                if handle.transaction_version(f"{write.app_id}@{digest}") == fence:
+                same = handle.transaction_version(f"{write.app_id}@{digest}") == fence
+                if same and _stands(handle, marked, covered, market):
                     return WriteResult(table, "skipped", frame.height, handle.version())
             try:
                 return _commit(table, handle, marked, covered, market, write, digest)
@@ -365,6 +367,16 @@ def _commit(
             commit_properties=properties,
         )
     return WriteResult(table, "replaced", marked.height, handle.version())
+
+
+def _stands(handle: DeltaTable, marked: pl.DataFrame, covered: list[date], market: str) -> bool:
+    """Whether what this task wrote is still there: the night of another session may have replaced it since."""
+    there = pl.scan_delta(handle).filter(
+        pl.col(MARKET) == market,
+        pl.col(DATE).is_between(covered[0], covered[-1]),
+        pl.col(DATE).is_in(covered),
+    )
+    return day_stamps(there.select(marked.columns).collect()) == day_stamps(marked)
 
 
 def _predicate(covered: list[date], held: set[date]) -> str:

@@ -290,3 +290,12 @@ def test_equal_rows_computed_from_something_else_are_written_with_their_new_stam
     assert store.as_of(D2).stamps("prices") == {D1: 9, D2: 1}
     store.write_days("prices", rows(D2), write(run="another"))
     assert store.as_of(D2).stamps("prices") == {D1: 9, D2: None}
+
+
+def test_what_another_night_replaced_since_is_written_again_by_the_same_attempt(tmp_path: Path) -> None:
+    store = HistoricalDb(tmp_path)
+    store.write_days("prices", rows(D1, D2), write())
+    store.write_days("prices", rows(D1, close=7.0), write(run="night.2016-06-22"))
+    assert store.write_days("prices", rows(D1, D2), write()).action == "replaced"
+    assert closes(store)[(D1, "A")] == 1.0
+    assert store.write_days("prices", rows(D1, D2), write()).action == "skipped"
