@@ -13,6 +13,7 @@ import polars as pl
 from prometheus.core.ids import Json
 from prometheus.features import correlations as correlation
 from prometheus.features import exposures, factor_model, factor_returns, modelled, nightly
+from prometheus.features import numeric_embeddings as embedding
 from prometheus.features import returns as return_feature
 from prometheus.features import stability_components as stability
 from prometheus.features import volatility as volatility_feature
@@ -103,6 +104,25 @@ def correlations(task: Task) -> dict[str, Json]:
     instruments = found.filter(pl.col("date") == task.session).height
     told: Json = {"instruments": instruments, "models": len(models.missing), "write": kept.action}
     return {**output, "factor_model": told}
+
+
+def numeric_embeddings(task: Task) -> dict[str, Json]:
+    """prices_daily -> numeric_window_embeddings: sixteen numbers for each instrument's last 63 sessions."""
+    desk = open_desk(task)
+    view = desk.as_of(task.session)
+    columns = ["ret_1d", "dollar_volume"]
+    gap = nightly.gap(view, PRICES, embedding.TABLE, embedding.LOOKBACK, columns=columns)
+    wide = widen(view.read(PRICES, since=gap.since, columns=["date", "instrument_id", *columns]), columns)
+    missing = set(gap.missing)
+    wanted = [row for row, day in enumerate(wide.days) if day in missing]
+    with one_thread():
+        values = embedding.compute(wide["ret_1d"], wide["dollar_volume"], wide.days, wanted)
+    days = [wide.days[row] for row in wanted]
+    frame = lengthen(days, wide.instruments, values, ~np.isnan(wide["ret_1d"][wanted]))
+    # Seven digits are more than what is alike in two windows, in half the room.
+    frame = frame.with_columns(pl.col(*embedding.NAMES).cast(pl.Float32))
+    written = nightly.keep(desk, embedding.TABLE, frame, gap)
+    return {"sessions": len(wanted), "rows": written.rows, "write": written.action}
 
 
 def stability_components(task: Task) -> dict[str, Json]:

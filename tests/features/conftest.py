@@ -79,9 +79,18 @@ def real_market(real_panel: ReferencePanel) -> Wide:
 @pytest.fixture(scope="session")
 def many_prices() -> pl.DataFrame:
     """prices_daily of 420 sessions and 40 instruments, with holes, a late listing and days without trade."""
+    return _random_prices(420, 40)
+
+
+@pytest.fixture(scope="session")
+def longer_prices() -> pl.DataFrame:
+    """The same of 700 sessions and 12 instruments: longer than anything looks back."""
+    return _random_prices(700, 12)
+
+
+def _random_prices(sessions: int, count: int) -> pl.DataFrame:
     rng = np.random.default_rng(19730615)
-    sessions, count = 420, 40
-    days = TradingCalendar("US_EQ").sessions(date(2009, 1, 2), date(2011, 12, 30))[:sessions]
+    days = TradingCalendar("US_EQ").sessions(date(2009, 1, 2), date(2012, 12, 31))[:sessions]
     market = rng.standard_t(4, size=(sessions, 1)) * 0.008
     daily = market * rng.uniform(0.5, 1.5, count) + rng.normal(0, 0.012, (sessions, count))
     present = rng.random((sessions, count)) > 0.004

@@ -47,6 +47,7 @@ def test_the_night_is_the_spec_s() -> None:
         "factors",
         "correlations",
         "stability_components",
+        "numeric_embeddings",
         "regime",
         "stability",
         "assessment",
@@ -55,7 +56,7 @@ def test_the_night_is_the_spec_s() -> None:
         "risk_report",
         "decision_log",
     ]
-    assert {job.name for job in spec.jobs if job.tier != 1} == {"risk_report"}
+    assert {job.name for job in spec.jobs if job.tier != 1} == {"numeric_embeddings", "risk_report"}
     assert all(job.retries == 3 for job in spec.jobs if job.name.startswith("ingest"))
     assert [(slo.name, str(slo.by)) for slo in spec.slos] == [
         ("ingestion", 'at("D+1 00:00", "UTC")'),

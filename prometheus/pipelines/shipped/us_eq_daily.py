@@ -36,6 +36,15 @@ pipeline.add(f"{FEATURES}:correlations", kind="features", timeout="20min", expec
 pipeline.add(
     f"{FEATURES}:stability_components", kind="features", timeout="20min", expect="5s", after=["validate"]
 )
+pipeline.add(
+    f"{FEATURES}:numeric_embeddings",
+    kind="features",
+    tier=2,
+    timeout="20min",
+    expect="10s",
+    after=["validate"],
+    degrade=["skip"],
+)
 
 pipeline.add(
     f"{ENGINES}:regime",
