@@ -16,7 +16,9 @@ from prometheus.features import exposures, factor_model, factor_returns, modelle
 from prometheus.features import numeric_embeddings as embedding
 from prometheus.features import returns as return_feature
 from prometheus.features import stability_components as stability
+from prometheus.features import text_embeddings as text_embedding
 from prometheus.features import volatility as volatility_feature
+from prometheus.features.text_encoder import choose_encoder
 from prometheus.pipelines.task import Task
 from prometheus.stores.desk import Desk, open_desk
 from prometheus.stores.wide import FloatArray, Wide, lengthen, one_thread, widen
@@ -123,6 +125,19 @@ def numeric_embeddings(task: Task) -> dict[str, Json]:
     frame = frame.with_columns(pl.col(*embedding.NAMES).cast(pl.Float32))
     written = nightly.keep(desk, embedding.TABLE, frame, gap)
     return {"sessions": len(wanted), "rows": written.rows, "write": written.action}
+
+
+def text_embeddings(task: Task) -> dict[str, Json]:
+    """Texts -> text_embeddings: a vector a text; the parameter `encoder` names another way to make them."""
+    desk = open_desk(task)
+    encoder = choose_encoder(task.params)
+    gap, unread = text_embedding.gap(desk.as_of(task.session), encoder.name)
+    output: dict[str, Json] = {"texts": unread.height, "sessions": len(gap.missing), "encoder": encoder.name}
+    if not gap.missing and not gap.gone:
+        return {**output, "write": "nothing"}
+    with one_thread():
+        frame = text_embedding.compute(unread, encoder)
+    return {**output, "write": nightly.keep(desk, text_embedding.TABLE, frame, gap).action}
 
 
 def stability_components(task: Task) -> dict[str, Json]:
