@@ -26,11 +26,12 @@ from prometheus.data_ingestion.panel import ReferencePanel
 from prometheus.data_ingestion.reference import HOW_TO_GET_IT, ReferenceUnavailableError, fetch_reference
 from prometheus.data_ingestion.sources import Provenance, Source, read_provenance, write_provenance
 from prometheus.data_ingestion.sql import SqlSource
-from prometheus.data_ingestion.synthetic import NOTE, SyntheticPanel
+from prometheus.data_ingestion.synthetic import NOTE, SyntheticLines, SyntheticPanel
 
 REFERENCE, SYNTHETIC, AUTO, NONE = "reference", "synthetic", "auto", "none"
 OWN = ("folder", "sql")
 PANEL = frozenset({"prices", "volumes"})  # the datasets a desk cannot do without
+LINES = frozenset({"indices", "futures"})  # further ones that can be generated
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,9 @@ SHIPPED: Mapping[str, Mapping[str, str]] = {
     "US_EQ": {
         "prices": f"{__name__}:open_panel",
         "volumes": f"{__name__}:open_panel",
-    }
+        "futures": f"{__name__}:open_futures",
+    },
+    "US_FUT": {"futures": f"{__name__}:open_futures"},
 }
 
 
@@ -129,7 +132,7 @@ def _first(wanted: Wanted, asked: str) -> tuple[Source | None, str]:
         warn(f"no {wanted.name} tonight: {error.message}")
         return None, error.message
     if source is not None:
-        return source, "the shipped source"
+        return source, "nothing real comes with the desk" if source.synthetic else "the shipped source"
     if asked == REFERENCE:
         covered = [market for market, datasets in SHIPPED.items() if wanted.dataset in datasets]
         raise DataError(
@@ -177,10 +180,11 @@ def _again(wanted: Wanted, chosen: Provenance, asked: str) -> Source | None:
     source: Source | None
     if asked == AUTO and told is not None and told.kind in OWN:
         source = _own(wanted, told)
-    elif chosen.synthetic and wanted.dataset in PANEL:
+    elif chosen.synthetic and chosen.source.startswith(f"synthetic:{wanted.market}:"):
         source = _synthetic(wanted, int(chosen.source.rpartition(":")[2]))
-        warn(f"{NOTE}. This store was begun with it because: {chosen.reason}. For the real one: {HOW_TO_GET_IT}, "
-             f"and begin a new store (another PROMETHEUS_HOME)")  # fmt: skip
+        if wanted.dataset in PANEL:
+            warn(f"{NOTE}. This store was begun with it because: {chosen.reason}. For the real one: {HOW_TO_GET_IT}, "
+                 f"and begin a new store (another PROMETHEUS_HOME)")  # fmt: skip
     else:
         try:
             source = _shipped(wanted)
@@ -207,13 +211,20 @@ def _shipped(wanted: Wanted) -> Source | None:
     return opener(wanted)
 
 
+def open_futures(wanted: Wanted) -> Source:
+    """No futures come with the desk: synthetic ones, which say so in every id and row."""
+    return _synthetic(wanted, wanted.settings.seed)
+
+
 def _synthetic(wanted: Wanted, seed: int) -> Source:
-    if wanted.dataset not in PANEL:
-        raise DataError(
-            f"there is no synthetic source of {wanted.name}",
-            allowed=f"synthetic {', '.join(sorted(PANEL))}",
-        )
-    return SyntheticPanel(wanted.calendar, wanted.market, seed)
+    if wanted.dataset in PANEL:
+        return SyntheticPanel(wanted.calendar, wanted.market, seed)
+    if wanted.dataset in LINES:
+        return SyntheticLines(wanted.calendar, wanted.market, wanted.dataset, seed)
+    raise DataError(
+        f"there is no synthetic source of {wanted.name}",
+        allowed=f"synthetic {', '.join(sorted(PANEL | LINES))}",
+    )
 
 
 def warn(text: str) -> None:

@@ -41,7 +41,17 @@ def test_the_night_is_the_spec_s() -> None:
     assert [job.name for job in spec.jobs] == [
         "ingest_prices",
         "ingest_volumes",
+        "ingest_ohlcv",
+        "ingest_actions",
+        "ingest_macro",
+        "ingest_indices",
+        "ingest_fx",
+        "ingest_facts",
+        "ingest_issuers",
+        "ingest_texts",
+        "ingest_futures",
         "validate",
+        "validate_context",
         "returns",
         "volatility",
         "factors",
@@ -56,7 +66,12 @@ def test_the_night_is_the_spec_s() -> None:
         "risk_report",
         "decision_log",
     ]
-    assert {job.name for job in spec.jobs if job.tier != 1} == {"numeric_embeddings", "risk_report"}
+    assert {job.name for job in spec.jobs if job.tier != 1} == {
+        "ingest_texts",
+        "ingest_futures",
+        "numeric_embeddings",
+        "risk_report",
+    }
     assert all(job.retries == 3 for job in spec.jobs if job.name.startswith("ingest"))
     assert [(slo.name, str(slo.by)) for slo in spec.slos] == [
         ("ingestion", 'at("D+1 00:00", "UTC")'),

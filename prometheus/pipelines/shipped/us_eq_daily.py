@@ -17,8 +17,15 @@ DATA = "prometheus.data_ingestion.jobs"
 FEATURES = "prometheus.features.jobs"
 ENGINES = "prometheus.engines.jobs"
 
-pipeline.add(f"{DATA}:ingest_prices", kind="ingestion", timeout="20min", expect="10s")
-pipeline.add(f"{DATA}:ingest_volumes", kind="ingestion", timeout="20min", expect="10s")
+CONTEXT = ("ohlcv", "actions", "macro", "indices", "fx", "facts", "issuers")  # what is not there is noted
+for name in ("prices", "volumes"):
+    pipeline.add(f"{DATA}:ingest_{name}", kind="ingestion", timeout="20min", expect="10s")
+for name in CONTEXT:
+    pipeline.add(f"{DATA}:ingest_{name}", kind="ingestion", timeout="20min", expect="5s")
+for name in ("texts", "futures"):
+    pipeline.add(
+        f"{DATA}:ingest_{name}", kind="ingestion", tier=2, timeout="20min", expect="5s", degrade=["skip"]
+    )
 pipeline.add(
     f"{DATA}:validate",
     kind="ingestion",
@@ -27,6 +34,15 @@ pipeline.add(
     timeout="20min",
     expect="10s",
     after=["ingest_prices", "ingest_volumes"],
+)
+pipeline.add(
+    f"{DATA}:validate_context",
+    kind="ingestion",
+    cost="cpu",
+    retries=1,
+    timeout="20min",
+    expect="5s",
+    after=["validate", *(f"ingest_{name}" for name in (*CONTEXT, "texts", "futures"))],
 )
 
 pipeline.add(f"{FEATURES}:returns", kind="features", timeout="20min", expect="5s", after=["validate"])
