@@ -34,7 +34,6 @@ JOBS = (
     feature_jobs.volatility,
     feature_jobs.correlations,
     feature_jobs.stability_components,
-    feature_jobs.stability_components,
     engine_jobs.regime,
     engine_jobs.stability,
     engine_jobs.assessment,

@@ -4,7 +4,8 @@ Families and their sources are in `families`; what earlier months taught about t
 one score, in `combination`. The score is priced by Grinold's rule: expected return = information coefficient x volatility
 x score ("Alpha is volatility times IC times score", JPM 1994), the coefficient measured walk-forward on this same score.
 Expected returns are relative to the cross-section. The panel of the reference data holds only the companies that were in
-the index at its end, so measured coefficients flatter most families (survivorship bias).
+the index at its end (survivorship bias): losers that came back are in it and those that did not are absent, which should
+flatter reversal and whatever buys risk, and slight low volatility and fragility.
 
 Confidence in [0, 1] is a product of three shares: how far an instrument's families pull the same way, how many of them
 are known, and on how many sessions of the last month or year (the worse) it had a clean price. It is a measure of
@@ -42,7 +43,7 @@ from prometheus.stores.wide import FloatArray
 
 ENGINE = "assessment"
 ATTRACTIVE, NEUTRAL, UNATTRACTIVE = "attractive", "neutral", "unattractive"
-SURVIVORSHIP = "the panel may hold survivors only: measured coefficients flatter"
+SURVIVORSHIP = "the panel may hold survivors only: what is measured on it could not have been earned"
 LONGEST_MONTH = 23  # sessions
 
 
