@@ -39,6 +39,7 @@ SHIPPED: Mapping[str, str] = {
     "assessment": "prometheus.engines.assessment.engine:engine",
     "universe": "prometheus.engines.universe.engine:engine",
     "portfolio": "prometheus.engines.portfolio.engine:engine",
+    "global_view": "prometheus.engines.global_view.engine:engine",
     "risk_report": "prometheus.engines.risk_report.engine:engine",
 }
 

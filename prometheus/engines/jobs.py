@@ -42,7 +42,7 @@ def decide(task: Task, engine: str | Engine) -> dict[str, Json]:
 
 
 def regime(task: Task) -> dict[str, Json]:
-    """correlation_panels -> regimes."""
+    """correlation_panels -> regimes; for the market GLOBAL those of all regions, macro_daily and fx_daily too."""
     return decide(task, "regime")
 
 
@@ -69,6 +69,11 @@ def portfolio(task: Task) -> dict[str, Json]:
 def risk_report(task: Task) -> dict[str, Json]:
     """target_portfolios, factor_models, returns_daily -> risk_reports."""
     return decide(task, "risk_report")
+
+
+def global_view(task: Task) -> dict[str, Json]:
+    """regimes, stability_vectors, soft_target_classes, target_portfolios of all regions -> research_reports."""
+    return decide(task, "global_view")
 
 
 def decision_log(task: Task) -> dict[str, Json]:

@@ -11,7 +11,7 @@ from prometheus.core.ids import run_id_of, task_id_of
 from prometheus.core.instants import iso
 from prometheus.pipelines.checking import topological
 from prometheus.pipelines.model import FaultsError, JobSpec, PipelineSpec, SloSpec, slug_of
-from prometheus.pipelines.moments import Clock, Edge, Every, Moment, TradingDayOf
+from prometheus.pipelines.moments import Barrier, Clock, Edge, Every, Moment, TradingDayOf
 from prometheus.pipelines.resolving import (
     Calendars,
     NoMomentError,
@@ -40,8 +40,8 @@ def plan_run(
 
     `durations` holds (q50, q80) in microseconds by job, where there is a history; other jobs have what was declared.
     `asked_us` is when somebody asked for the run: the release of a pipeline that no moment starts (none given: the
-    session's close). Raises `NotATradingDayError`, the calendars' other errors, and `FaultsError` with every SLO that
-    could never be met or has no deadline on that session.
+    latest that it can be, a barrier's cut-off, or else the session's close). Raises `NotATradingDayError`, the
+    calendars' other errors, and `FaultsError` with every SLO that could never be met or has no deadline on that session.
     """
     calendar = calendars(spec.market)
     _check_session(spec, session, calendar)
@@ -104,6 +104,8 @@ def _release_us(spec: PipelineSpec, session: date, calendars: Calendars, asked_u
         return resolve(spec.start, session, spec.market, calendars)
     if asked_us is not None:
         return asked_us
+    if isinstance(spec.start, Barrier):
+        return resolve(spec.start.cutoff, session, spec.market, calendars)
     calendar = calendars(spec.market)
     return calendar.open_us(session) if isinstance(spec.start, Every) else calendar.close_us(session)
 

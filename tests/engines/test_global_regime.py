@@ -132,6 +132,12 @@ def test_fewer_regions_than_the_quorum_are_no_world(world: World) -> None:
         world.judge(DAYS[LAST], config)
 
 
+def test_a_world_in_which_nobody_traded_tonight_is_not_judged_by_yesterday(world: World) -> None:
+    day = DAYS[LAST] + timedelta(days=1)
+    with pytest.raises(ShortHistoryError, match=f"the last session of any region is {DAYS[LAST]}"):
+        world.judge(day)
+
+
 def test_a_series_with_a_short_history_is_left_out_and_nothing_needs_macro(
     world: World, tmp_path: Path
 ) -> None:

@@ -130,7 +130,7 @@ def test_every_promise_that_could_not_be_kept_is_listed() -> None:
     ("start", "release"),
     [
         (None, "2016-06-24T20:00:00Z"),
-        (barrier(["a", "b"], cutoff="D+1 02:00 UTC"), "2016-06-24T20:00:00Z"),
+        (barrier(["a", "b"], cutoff="D+1 02:00 UTC"), "2016-06-25T02:00:00Z"),
         (every("15min", during="SESSION"), "2016-06-24T13:30:00Z"),
     ],
 )

@@ -45,6 +45,8 @@ SOURCES = (
 BUFFER_MINUTES = 120  # pre-open and post-close, unless a desk sets its own
 
 MARKETS = (
+    # The regions whose calendars we have; a trading day when any of them trades (docs/adr/0011-regimes-and-the-globe.md).
+    Market("GLOBAL", ("US_EQ",), "any", BUFFER_MINUTES, BUFFER_MINUTES),
     Market("US_EQ", ("XNYS",), "any", BUFFER_MINUTES, BUFFER_MINUTES),
     Market("XNAS", ("XNYS",), "any", BUFFER_MINUTES, BUFFER_MINUTES),
 )

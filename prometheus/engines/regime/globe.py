@@ -56,8 +56,16 @@ def of_globe(view: HistoricalView, config: GlobeConfig, minimum_sessions: int) -
             hint="run the regions' own pipelines for the session first",
         )
     days = sorted({day for panel in panels.values() for day in panel["date"]})
+    if days[-1] != view.as_of_date:
+        raise ShortHistoryError(
+            f"the global regime of {view.as_of_date} cannot be judged: the last session of any region is {days[-1]}",
+            hint="run the pipeline of a region that traded on that day first",
+        )
     values = [_regions(days, panels, config.stale_days)]
-    now: dict[str, Json] = {region: features_of(panel) for region, panel in panels.items()}
+    now: dict[str, Json] = {
+        region: {**features_of(panel), "session": panel["date"][-1].isoformat()}
+        for region, panel in panels.items()
+    }
     refs: Refs = [_ref(region, PANELS, panel) for region, panel in panels.items()]
     for name, series in _context(view, tuple(panels), config, refs).items():
         if isinstance(series, str):
