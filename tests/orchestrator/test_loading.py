@@ -320,7 +320,7 @@ def test_names_that_lead_nowhere_say_what_there_is(desk: Desk) -> None:
     names = shipped_names()
     assert {"global_daily", "us_eq_daily", "us_eq_preopen"} <= set(names)
     assert names == sorted(names)
-    with pytest.raises(UserError, match=r"us_eq_daily, us_eq_preopen.*did you mean 'us_eq_daily'"):
+    with pytest.raises(UserError, match=r"us_eq_daily, .*us_eq_preopen.*did you mean 'us_eq_daily'"):
         load_pipeline("us_eq_dayly", desk.settings)
     with pytest.raises(UserError, match=r"path/file.py:variable"):
         load_pipeline("folder/us_eq_daily", desk.settings)
