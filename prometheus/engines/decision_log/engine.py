@@ -88,7 +88,7 @@ def _input_faults(row: Row, decided: dict[str, Row], view: HistoricalView) -> li
                 faults.append(f"it used {ref['table']} of {day}, which is later than its date")
             elif not view.has(ref["table"], day):
                 faults.append(f"its input {ref['table']} of {day} does not exist")
-        elif date.fromisoformat(ref["as_of_date"]) >= row["as_of_date"]:
+        elif "as_of_date" in ref and date.fromisoformat(ref["as_of_date"]) >= row["as_of_date"]:
             faults.append(
                 f"it used {ref['table']} of {ref['as_of_date']}, which is not earlier than its date"
             )

@@ -3,6 +3,9 @@
 What is optimised is in `solve`. The weights before are the last targets of an earlier session (at most
 `memory_sessions` old), carried forward by the returns since: the decision depends on what the desk had decided, and is
 the same again for the same earlier decisions.
+
+Only members of the universe may be held, with one exception: a soft target that is held and has a place in the factor
+model leaves as fast as the turnover limit lets it, instead of at any price.
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-import polars as pl
 
 from prometheus.core.ids import Json
 from prometheus.engines.configs import config_json
@@ -26,28 +28,39 @@ from prometheus.engines.outcome import (
     decision_ref,
     earlier_ref,
     historical_ref,
-    rounded,
 )
+from prometheus.engines.portfolio import facts
 from prometheus.engines.portfolio.config import PortfolioConfig
-from prometheus.engines.portfolio.problem import Limits, Problem, Solution
-from prometheus.engines.portfolio.solve import SESSIONS_PER_YEAR, solve
-from prometheus.stores.historical import HistoricalView
-from prometheus.stores.runtime import Row, RuntimeDb
+from prometheus.engines.portfolio.costs import Bill, Prices, price
+from prometheus.engines.portfolio.holdings import Held, held_on
+from prometheus.engines.portfolio.problem import Limits, Problem, Sectors
+from prometheus.engines.portfolio.solve import solve
+from prometheus.engines.portfolio.told import told
+from prometheus.stores.runtime import Row
+from prometheus.stores.wide import FloatArray
 
 ENGINE = "portfolio"
-MODELS, RETURNS = "factor_models", "returns_daily"
+MODELS = "factor_models"
 
 # Expected returns of the assessment are for a month.
 HORIZON = 21
 
+# Fewer fragilities known than this share of the candidates: the budget would be about what is not known.
+FRAGILITY_COVERAGE = 0.5
+
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What is held tonight: the last targets, carried forward. `day` is None if there were none."""
+class Setting:
+    """All that the problem is made of, and where it was read. `names` are the instruments that the weights are of."""
 
-    day: date | None
-    weights: Mapping[str, float]
-    rows: tuple[Row, ...] = ()
+    names: tuple[str, ...]
+    members: frozenset[str]
+    problem: Problem
+    limits: Limits
+    sector: Mapping[str, str]
+    sold: Bill  # for what must be sold whatever is decided
+    notes: tuple[str, ...]
+    refs: tuple[Json, ...]
 
 
 def run(as_of_date: date, inputs: Inputs, config: PortfolioConfig) -> Outcome:
@@ -64,33 +77,23 @@ def run(as_of_date: date, inputs: Inputs, config: PortfolioConfig) -> Outcome:
             f"there is no factor model of {as_of_date}",
             hint="run the correlations job; it needs 252 sessions",
         )
-    model = view.read(MODELS, since=as_of_date)
     scores = {row["instrument_id"]: row for row in runtime.scores(as_of_date, market_id)}
-    members = [
-        row["instrument_id"]
-        for row in runtime.universe(as_of_date, market_id, config.universe_id)
-        if row["membership"] != "excluded"
-    ]
-    held = _held(view, runtime, as_of_date, market_id, config)
-    problem = _problem(members, model, scores, held, config)
-    limits = Limits(
-        max_weight=config.max_weight,
-        max_gross=config.max_gross,
-        min_invested=config.min_invested,
-        turnover=None if held.day is None else config.turnover,
-        max_volatility=config.max_volatility,
-    )
-    solution = solve(problem, limits, config.relax)
-    refs: list[Json] = [
-        decision_ref(assessment),
-        decision_ref(universe),
-        historical_ref(MODELS, model, as_of_date),
-    ]
+    held = held_on(view, runtime, as_of_date, market_id, config.portfolio_id, config.memory_sessions)
+    setting = _set(as_of_date, inputs, scores, held, config)
+    solution = solve(setting.problem, setting.limits, config.relax)
+    refs: list[Json] = [decision_ref(assessment), decision_ref(universe), *setting.refs]
     if held.day is not None:
         refs.append(earlier_ref("target_portfolios", held.day, held.rows, ("instrument_id", "weight")))
-    told = _told(members, problem, solution, target_session)
     targets = {
-        name: float(weight) for name, weight in zip(members, solution.weights, strict=True) if weight > 0.0
+        name: float(weight)
+        for name, weight in zip(setting.names, solution.weights, strict=True)
+        if weight > 0.0
+    }
+    summary, whole = told(setting.names, setting.problem, solution, setting.sold, setting.sector)
+    said: dict[str, Json] = {
+        "target_session": target_session.isoformat(),
+        **summary,
+        **({"notes": list(setting.notes)} if setting.notes else {}),
     }
     key = {"as_of_date": as_of_date, "market_id": market_id, "portfolio_id": config.portfolio_id}
     return Outcome(
@@ -100,88 +103,121 @@ def run(as_of_date: date, inputs: Inputs, config: PortfolioConfig) -> Outcome:
         config=config_json(config),
         tables=(TableRows("target_portfolios", key, _rows(targets, held, scores, target_session)),),
         input_refs=tuple(refs),
-        action={**told, "before": None if held.day is None else held.day.isoformat(), "targets": targets},
-        summary=told,
+        action={
+            **said,
+            **whole,
+            "before": None if held.day is None else held.day.isoformat(),
+            "targets": targets,
+        },
+        summary=said,
     )
 
 
-def _held(
-    view: HistoricalView, runtime: RuntimeDb, as_of_date: date, market_id: str, config: PortfolioConfig
-) -> Held:
-    days = view.dates(RETURNS)
-    not_before = days[max(len(days) - 1 - config.memory_sessions, 0)]
-    portfolio_id = config.portfolio_id
-    day = runtime.last_date(
-        "target_portfolios", before=as_of_date, market_id=market_id, portfolio_id=portfolio_id
-    )
-    if day is None or day < not_before:
-        return Held(None, {})
-    rows = tuple(runtime.target_portfolio(day, market_id, portfolio_id))
-    # Targets of `day` are held from the next session on: its return and the later ones move the weights.
-    moves = view.read(RETURNS, since=day, columns=["date", "instrument_id", "ret_1d"])
-    growth = {
-        name: math.prod(1.0 + value for value in values if value is not None)
-        for name, values in moves.filter(pl.col("date") > day)
-        .group_by("instrument_id", maintain_order=True)
-        .agg("ret_1d")
-        .iter_rows()
-    }
-    grown = {
-        row["instrument_id"]: row["weight"] * growth.get(row["instrument_id"], 1.0)
-        for row in rows
-        if row["weight"] > 0.0
-    }
-    cash = 1.0 - math.fsum(row["weight"] for row in rows)
-    capital = math.fsum(grown.values()) + cash
-    return Held(day, {name: rounded(value / capital) for name, value in grown.items()}, rows)
-
-
-def _problem(
-    members: list[str],
-    model: pl.DataFrame,
-    scores: Mapping[str, Row],
-    held: Held,
-    config: PortfolioConfig,
-) -> Problem:
+def _set(
+    as_of_date: date, inputs: Inputs, scores: Mapping[str, Row], held: Held, config: PortfolioConfig
+) -> Setting:
+    view, runtime, market_id = inputs.view, inputs.runtime, inputs.market_id
+    model = view.read(MODELS, since=as_of_date)
     places = {name: place for place, name in enumerate(model["instrument_id"])}
-    at = [places[name] for name in members]  # the universe admits only what the model knows
+    members = [
+        row["instrument_id"]
+        for row in runtime.universe(as_of_date, market_id, config.universe_id)
+        if row["membership"] != "excluded"
+    ]
+    fragility = facts.fragility_of(runtime, as_of_date, market_id)
+    soft = fragility.soft_targets
+    inside = {*members, *(name for name in held.weights if name in soft and name in places)}
+    names = sorted(inside)
+    outside = sorted(name for name in held.weights if name not in inside)
+    at = [places[name] for name in names]  # the universe admits only what the model knows
     factors = [name for name in model.columns if name[0] == "f" and name[1:].isdigit()]
-    inside = set(members)
-    return Problem(
-        expected=np.array([scores[name]["expected_return"] for name in members], dtype=np.float64),
-        exposures=model.select(factors).to_numpy()[at].astype(np.float64),
-        specific_var=model["specific_var"].to_numpy()[at].astype(np.float64),
-        held=np.array([held.weights.get(name, 0.0) for name in members], dtype=np.float64),
-        sold=math.fsum(weight for name, weight in held.weights.items() if name not in inside),
+    exposures = model.select(factors).to_numpy()[at].astype(np.float64)
+    specific = model["specific_var"].to_numpy()[at].astype(np.float64)
+    dollars, dollar_refs = facts.dollars_of(view, [*names, *outside])
+    prices = _prices(dollars, names, np.sqrt((exposures**2).sum(axis=1) + specific), config)
+    # What the model does not know moves like the wildest that it does.
+    wildest = float(
+        np.sqrt((model.select(factors).to_numpy() ** 2).sum(axis=1) + model["specific_var"]).max()
+    )
+    sold = _prices(dollars, outside, np.full(len(outside), wildest), config).of(
+        facts.array(held.weights, outside, 0.0)
+    )
+    sector, sector_refs = (
+        facts.sectors_of(runtime, market_id, names) if config.sector_band is not None else ({}, [])
+    )
+    styles, style_refs = facts.styles_of(view, as_of_date, tuple(config.max_exposures), names)
+    known = sum(name in fragility.values for name in names)
+    budgeted = bool(fragility.refs) and known >= FRAGILITY_COVERAGE * len(names)
+    problem = Problem(
+        expected=np.array([scores[name]["expected_return"] if name in scores else 0.0 for name in names]),
+        exposures=exposures,
+        specific_var=specific,
+        held=facts.array(held.weights, names, 0.0),
+        sold=math.fsum(held.weights[name] for name in outside),
         risk_aversion=config.risk_aversion,
-        cost=config.cost,
+        prices=prices,
         horizon=HORIZON,
+        leaving=np.array([name in soft or name not in members for name in names], dtype=np.bool_),
+        fragility=np.array([fragility.of(name) for name in names]) if budgeted else None,
+        sectors=_sectors(sector, names, members),
+        styles={style: facts.array(values, names, 0.0) for style, values in styles.items()},
+    )
+    limits = Limits(
+        max_weight=config.max_weight,
+        max_gross=config.max_gross,
+        min_invested=config.min_invested,
+        turnover=None if held.day is None else config.turnover,
+        max_volatility=config.max_volatility,
+        max_fragility=config.max_fragility if budgeted else None,
+        sector_band=config.sector_band if sector else None,
+        max_exposures={name: config.max_exposures[name] for name in styles},
+    )
+    refs = (
+        historical_ref(MODELS, model, as_of_date),
+        *dollar_refs,
+        *fragility.refs,
+        *sector_refs,
+        *style_refs,
+    )
+    notes = _notes(config, bool(fragility.refs), budgeted, limits)
+    return Setting(tuple(names), frozenset(members), problem, limits, sector, sold, notes, refs)
+
+
+def _prices(
+    dollars: Mapping[str, float], names: list[str], daily_volatility: FloatArray, config: PortfolioConfig
+) -> Prices:
+    return price(
+        facts.array(dollars, names, math.nan),
+        daily_volatility,
+        fees=config.cost,
+        half_spreads=config.half_spreads,
+        widest=config.widest_half_spread,
+        impact=config.impact,
+        capital=config.capital,
     )
 
 
-def _told(members: list[str], problem: Problem, solution: Solution, target_session: date) -> dict[str, Json]:
-    weights = solution.weights
-    return {
-        "target_session": target_session.isoformat(),
-        "positions": int((weights > 0.0).sum()),
-        "invested": rounded(float(weights.sum())),
-        "turnover": None if solution.limits.turnover is None else round(problem.turnover(weights), 6),
-        "expected_return": round(float(problem.expected @ weights), 8),
-        "volatility": round(math.sqrt(problem.variance(weights) * SESSIONS_PER_YEAR), 6),
-        "relaxed": [
-            {"limit": one.limit, "declared": one.declared, "used": round(one.used, 6), "why": one.why}
-            for one in solution.relaxed
-        ],
-        "binding": [
-            {
-                "limit": one.limit,
-                "value": round(one.value, 6),
-                "shadow_price": float(f"{one.shadow_price:.3g}"),
-                **({"instruments": [members[place] for place in one.instruments]} if one.instruments else {}),
-            }
-            for one in solution.binding
-        ],
-    }
+def _sectors(sector: Mapping[str, str], names: list[str], members: list[str]) -> Sectors | None:
+    if not sector or not members:
+        return None
+    every = tuple(sorted(set(sector.values())))
+    member = np.array([[sector[name] == one for name in names] for one in every], dtype=np.float64)
+    counted = np.isin(names, members)
+    return Sectors(every, member, member[:, counted].sum(axis=1) / counted.sum())
+
+
+def _notes(config: PortfolioConfig, decided: bool, budgeted: bool, limits: Limits) -> tuple[str, ...]:
+    """A sentence for each limit that is declared and could not be applied."""
+    found = []
+    if config.max_fragility is not None and not budgeted:
+        why = "too few instruments have a fragility" if decided else "the stability engine has not decided"
+        found.append(f"no fragility budget: {why}")
+    if config.sector_band is not None and limits.sector_band is None:
+        found.append("no sector limits: no instrument of the universe has a sector")
+    off = sorted(set(config.max_exposures) - set(limits.max_exposures))
+    if off:
+        found.append(f"no limit on exposure to {', '.join(off)}: {facts.STYLES} has no rows of the session")
+    return tuple(found)
 
 
 def _rows(

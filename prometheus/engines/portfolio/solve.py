@@ -1,31 +1,32 @@
 """Mean-variance with costs and limits (Markowitz, "Portfolio selection", JF 1952), by cvxpy and Clarabel.
 
 The risk enters in factor form: a norm of (factors + instruments) numbers instead of a dense matrix, which is ten times
-faster at this size. The turnover and the risk limit are convex, so the optimum is one and the same on every machine.
+faster at this size. Limits and costs are convex, so the optimum is one and the same on every machine.
 
-When no portfolio meets all limits, limits give way in the declared order, each by the smallest amount that admits a
-portfolio: with the k first limits of the order relaxed, the last of them is moved least, then the one before it.
+If Clarabel fails, or calls its answer inaccurate and it breaks a limit, SCS (which cvxpy brings) is asked; its answer is
+held to the same limits. When no portfolio meets all limits, `relax` says which of them conflict and which give way.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import cvxpy
 import numpy as np
 
 from prometheus.engines.portfolio.problem import (
-    LOOSEST,
     Binding,
     Limit,
     Limits,
     NoPortfolioError,
     Problem,
-    Relaxation,
     Solution,
 )
+from prometheus.engines.portfolio.relax import conflict_of, explain, relaxed
 from prometheus.stores.wide import FloatArray
 
 # Expressions, constraints and atoms of cvxpy, most of which it exports in ways that no type checker follows.
@@ -34,95 +35,125 @@ cp: Any = cvxpy
 
 SESSIONS_PER_YEAR = 252
 
-# A relaxed limit is moved by this much more than the smallest amount (a hundredth of a per cent of capital), or the
-# one portfolio left would stand on a knife's edge that an interior-point method does not find.
-MARGIN = 1e-4
+# In the order in which they are asked; both come with cvxpy.
+SOLVERS: Mapping[str, Mapping[str, float]] = {
+    "CLARABEL": {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9},
+    "SCS": {"eps_abs": 1e-7, "eps_rel": 1e-7, "max_iters": 50_000},
+}
 
 # A solution that the solver calls inaccurate is taken if it breaks no limit by more than this.
-VIOLATION = 1e-5
+VIOLATION = 1e-6
 
-# Weights below are the solver's residue; above, they are kept to six decimals.
+# What changes a weight by less is the solver's residue and is not traded; weights are kept to eight decimals.
 DUST = 1e-6
-DECIMALS = 6
+DECIMALS = 8
+
+# Kept weights break no limit by more than this. Rounding can cost a little more: then the limits are drawn in and the
+# problem is solved again, at most this often.
+TOLERANCE = 1e-6
+ROUNDS = 3
 
 # A limit binds if a unit more of it is worth at least this (per horizon, in units of return).
 SHADOW = 1e-6
+
+# What is leaving is worth this much less for each unit of weight: more than any name is expected to return in a month,
+# so it is sold before all else, unless its sale alone would cost as much.
+EXIT = 0.25
 
 
 def solve(problem: Problem, limits: Limits, order: tuple[Limit, ...]) -> Solution:
     """The best weights within `limits`, relaxed in `order` if need be; raises `NoPortfolioError` if none exist."""
     found = _best(problem, limits)
-    if found is not None:
-        weights, binding = found
-        return Solution(weights, limits, (), binding)
-    relaxed_limits = _relax(problem, limits, order)
-    found = _best(problem, relaxed_limits)
+    conflict: tuple[str, ...] = ()
+    used = limits
+    if found is None:
+        used = relaxed(limits, order, lambda trial, name: _smallest_slack(problem, trial, name))
+        conflict = conflict_of(limits, lambda kept: _feasible(problem, limits, kept))
+        found = _best(problem, used)
     if found is None:
         raise NoPortfolioError(
-            f"no portfolio satisfies the limits {relaxed_limits}, which were already relaxed from {limits}",
+            f"no portfolio satisfies the limits {used}, which were already relaxed from {limits}",
             hint="look at the expected returns and variances for values that are not finite",
         )
-    weights, binding = found
-    return Solution(weights, relaxed_limits, _explain(problem, limits, relaxed_limits, order), binding)
+    for round_ in range(1, ROUNDS + 1):
+        excess = problem.excess(used, found.weights, SESSIONS_PER_YEAR)
+        if excess <= TOLERANCE / 2:
+            break
+        again = _best(problem, used.inward(2 * round_ * excess))
+        if again is None:
+            break  # there is no room inside: what was found is as near as it gets
+        found = again
+    lacking = np.where(found.weights > 0.0, 0.0, np.abs(found.prices["long_only"]))
+    told = explain(problem, limits, used, order)
+    binding = _binding(problem, used, found.prices)
+    return Solution(found.weights, used, told, binding, conflict, lacking, found.solver)
 
 
-def _best(problem: Problem, limits: Limits) -> tuple[FloatArray, tuple[Binding, ...]] | None:
-    weights = cp.Variable(len(problem.expected), nonneg=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Best:
+    """A solver's answer: clean weights, the price of each constraint, and whose answer it is."""
+
+    weights: FloatArray
+    prices: Mapping[str, FloatArray]
+    solver: str
+
+
+def _best(problem: Problem, limits: Limits) -> _Best | None:
+    weights = cp.Variable(len(problem.expected))
     constraints = _constraints(problem, limits, weights, {})
-    risk = _risk(problem, weights)
-    scale = math.sqrt(problem.horizon)
+    traded = cp.abs(weights - problem.held)
     objective = (
         problem.expected @ weights
-        - 0.5 * problem.risk_aversion * cp.sum_squares(scale * risk)
-        - problem.cost * cp.norm1(weights - problem.held)
+        - 0.5 * problem.risk_aversion * problem.horizon * cp.sum_squares(_risk(problem, weights))
+        - problem.prices.linear @ traded
     )
-    task = cp.Problem(cp.Maximize(objective), list(constraints.values()))
-    if not _solved(task):
+    if problem.prices.impact.any():
+        objective -= problem.prices.impact @ cp.power(traded, 1.5)
+    if problem.leaving.any():
+        objective -= EXIT * (problem.leaving.astype(np.float64) @ weights)
+    solver = _solved(cp.Problem(cp.Maximize(objective), list(constraints.values())))
+    if solver is None:
         return None
-    clean = np.clip(np.asarray(weights.value, dtype=np.float64), 0.0, limits.max_weight)
-    clean = np.where(clean < DUST, 0.0, np.round(clean, DECIMALS))
-    return clean, _binding(limits, constraints)
+    prices = {name: np.atleast_1d(np.asarray(one.dual_value)) for name, one in constraints.items()}
+    return _Best(_clean(problem, limits, np.asarray(weights.value, dtype=np.float64)), prices, solver)
 
 
-def _relax(problem: Problem, limits: Limits, order: tuple[Limit, ...]) -> Limits:
-    usable = tuple(name for name in order if limits.value(name) is not None)
-    for count in range(1, len(usable) + 1):
-        loosened = usable[:count]
-        trial = limits
-        for name in loosened:
-            trial = trial.with_value(name, LOOSEST[name])
-        # The later a limit stands in the order, the dearer it is: it is settled first, while the others are loosest.
-        for name in reversed(loosened):
-            declared = limits.value(name)
-            assert declared is not None
-            slack = _smallest_slack(problem, trial.with_value(name, declared), name)
-            if slack is None:
-                break
-            moved = slack + MARGIN if slack > MARGIN else 0.0
-            trial = trial.with_value(name, declared - moved if name == "min_invested" else declared + moved)
-        else:
-            return trial
-    raise NoPortfolioError(
-        f"no portfolio satisfies the limits {limits}",
-        allowed="limits that some portfolio meets" + (f", relaxing {', '.join(order)}" if order else ""),
-        hint="raise max_weight or max_gross, or let more limits relax",
-    )
+def _clean(problem: Problem, limits: Limits, weights: FloatArray) -> FloatArray:
+    """Weights as they are kept: no residue of the solver, no more decimals than mean anything."""
+    within = np.clip(weights, 0.0, problem.ceiling(limits))
+    rounded = np.round(within, DECIMALS)
+    kept = np.where(np.abs(within - problem.held) < DUST, problem.held, rounded)
+    return np.minimum(kept, problem.ceiling(limits))
 
 
 def _smallest_slack(problem: Problem, limits: Limits, name: Limit) -> float | None:
-    weights = cp.Variable(len(problem.expected), nonneg=True)
+    weights = cp.Variable(len(problem.expected))
     slack = cp.Variable(nonneg=True)
     constraints = _constraints(problem, limits, weights, {name: slack})
     task = cp.Problem(cp.Minimize(slack), list(constraints.values()))
-    return float(slack.value) if _solved(task) else None
+    return None if _solved(task) is None else float(slack.value)
+
+
+def _feasible(problem: Problem, limits: Limits, kept: frozenset[str]) -> bool:
+    """Whether some portfolio meets the limits `kept`, of those that `limits` declares."""
+    weights = cp.Variable(len(problem.expected))
+    constraints = _constraints(problem, limits, weights, {})
+    wanted = [one for name, one in constraints.items() if name == "long_only" or _family(name) in kept]
+    return _solved(cp.Problem(cp.Minimize(0), wanted)) is not None
+
+
+def _family(constraint: str) -> str:
+    """The limit that a constraint belongs to: one limit may need several."""
+    return constraint.partition(":")[0]
 
 
 def _constraints(
-    problem: Problem, limits: Limits, weights: Expression, slack: dict[Limit, Expression]
+    problem: Problem, limits: Limits, weights: Expression, slack: Mapping[str, Expression]
 ) -> dict[str, Expression]:
     invested = cp.sum(weights)
     found: dict[str, Expression] = {
-        "max_weight": weights <= limits.max_weight,
+        "long_only": weights >= 0,
+        "max_weight": weights <= problem.ceiling(limits),
         "max_gross": invested <= limits.max_gross,
         "min_invested": invested >= limits.min_invested - slack.get("min_invested", 0.0),
         "max_volatility": math.sqrt(SESSIONS_PER_YEAR) * cp.norm2(_risk(problem, weights))
@@ -132,6 +163,18 @@ def _constraints(
         cash = cp.abs(invested - (float(problem.held.sum()) + problem.sold))
         traded = 0.5 * (cp.norm1(weights - problem.held) + problem.sold + cash)
         found["turnover"] = traded <= limits.turnover + slack.get("turnover", 0.0)
+    if problem.fragility is not None and limits.max_fragility is not None:
+        budget = limits.max_fragility + slack.get("max_fragility", 0.0)
+        found["max_fragility"] = problem.fragility @ weights <= budget
+    if problem.sectors is not None and limits.sector_band is not None:
+        active = problem.sectors.member @ weights - problem.sectors.share * invested
+        band = limits.sector_band + slack.get("sector_band", 0.0)
+        found["sector_band:above"] = active <= band
+        found["sector_band:below"] = -active <= band
+    for name, bound in limits.max_exposures.items():
+        exposure = problem.styles[name] @ weights
+        found[f"max_exposures:{name}:above"] = exposure <= bound
+        found[f"max_exposures:{name}:below"] = -exposure <= bound
     return found
 
 
@@ -140,48 +183,58 @@ def _risk(problem: Problem, weights: Expression) -> Expression:
     return cp.hstack([problem.exposures.T @ weights, cp.multiply(np.sqrt(problem.specific_var), weights)])
 
 
-def _solved(task: Expression) -> bool:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # "may be inaccurate": judged below
-            task.solve(solver=cp.CLARABEL)
-    except cp.SolverError as error:
-        raise NoPortfolioError(
-            f"the optimiser failed: {error}", hint="look at the inputs for values that are not finite"
-        ) from error
-    if task.status != cp.OPTIMAL_INACCURATE:
-        return bool(task.status == cp.OPTIMAL)
-    return all(
-        float(np.max(constraint.violation(), initial=0.0)) <= VIOLATION for constraint in task.constraints
+def _solved(task: Expression) -> str | None:
+    """The solver whose answer was taken, or None if there is no portfolio; raises if no solver could tell."""
+    failed = "no solver has answered"
+    for solver, options in SOLVERS.items():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # "may be inaccurate": judged below
+                task.solve(solver=solver, **options)
+        except (cp.SolverError, ValueError) as error:
+            failed = str(error)
+            continue
+        if task.status == cp.OPTIMAL or (task.status == cp.OPTIMAL_INACCURATE and _obeyed(task)):
+            return solver
+        if task.status == cp.INFEASIBLE:
+            return None
+        failed = f"{solver} says {task.status}"
+    if task.status in (cp.INFEASIBLE_INACCURATE, cp.OPTIMAL_INACCURATE):
+        return None
+    raise NoPortfolioError(
+        f"the optimiser failed: {failed}", hint="look at the inputs for values that are not finite"
     )
 
 
-def _binding(limits: Limits, constraints: dict[str, Expression]) -> tuple[Binding, ...]:
-    found = []
-    for name, constraint in constraints.items():
-        price = np.atleast_1d(np.asarray(constraint.dual_value, dtype=np.float64))
-        at = np.flatnonzero(np.abs(price) > SHADOW)
+def _obeyed(task: Expression) -> bool:
+    return all(float(np.max(one.violation(), initial=0.0)) <= VIOLATION for one in task.constraints)
+
+
+def _binding(problem: Problem, limits: Limits, prices: Mapping[str, FloatArray]) -> tuple[Binding, ...]:
+    found: dict[str, Binding] = {}
+    for name, price in prices.items():
+        if name == "long_only":
+            continue
+        limit, at = _family(name), np.flatnonzero(np.abs(price) > SHADOW)
+        if limit == "max_weight":
+            at = np.array([place for place in at if not problem.leaving[place]], dtype=np.intp)
         if not len(at):
             continue
-        value = limits.max_weight if name == "max_weight" else getattr(limits, name)
-        places = tuple(int(place) for place in at) if name == "max_weight" else ()
-        found.append(Binding(name, float(value), float(np.abs(price).max()), places))
-    return tuple(found)
-
-
-def _explain(
-    problem: Problem, limits: Limits, used: Limits, order: tuple[Limit, ...]
-) -> tuple[Relaxation, ...]:
-    reasons = {
-        "min_invested": "less is held so that the other limits hold",
-        "turnover": f"{problem.sold:.1%} of capital must be sold because it may no longer be held"
-        if problem.sold > 0.0
-        else "the other limits ask for more trading than this",
-        "max_volatility": "no portfolio within the other limits is as calm as this",
-    }
-    found = []
-    for name in order:
-        declared, now = limits.value(name), used.value(name)
-        if declared is not None and now is not None and declared != now:
-            found.append(Relaxation(name, declared, now, reasons[name]))
-    return tuple(found)
+        groups: tuple[str, ...] = ()
+        places: tuple[int, ...] = ()
+        value = limits.max_exposures[name.split(":")[1]] if limit == "max_exposures" else limits.value(limit)
+        assert value is not None, "a limit that is off has no price"
+        if limit == "sector_band":
+            assert problem.sectors is not None
+            groups = tuple(problem.sectors.names[place] for place in at)
+        elif limit == "max_exposures":
+            groups = (name.split(":")[1],)
+        elif limit == "max_weight":
+            places = tuple(int(place) for place in at)
+        worth = float(np.abs(price[at]).max())
+        before = found.get(limit)
+        if before is not None:
+            groups, worth = (*before.groups, *groups), max(worth, before.shadow_price)
+            value = max(value, before.value)
+        found[limit] = Binding(limit, float(value), worth, places, groups)
+    return tuple(found.values())
