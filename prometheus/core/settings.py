@@ -124,6 +124,18 @@ class MarketSources(_Section):
         return {"default": default or None, "datasets": datasets}
 
 
+class RetentionSettings(_Section):
+    """How long things are kept (docs/housekeeping.md): "forever", days ("400d"), or sessions ("250 sessions")."""
+
+    decisions: str = "forever"  # then archived, never thrown away
+    archive: Path | None = None  # where to
+    versions: str = "30d"  # of historical tables; then only those that a retained replay needs
+    replays: str = "forever"
+    quarantine: str = "forever"
+    files: int = Field(default=20, ge=2)  # small files of one market and year that are worth folding
+    free: str = "2GB"  # on each disk that the desk writes to; less is an alarm
+
+
 class WebSettings(_Section):
     """The page and the API."""
 
@@ -149,6 +161,7 @@ class Settings(_Section):
     executor: ExecutorSettings = ExecutorSettings()
     web: WebSettings = WebSettings()
     alerts: AlertSettings = AlertSettings()
+    retention: RetentionSettings = RetentionSettings()
     engines: dict[str, EngineSettings] = Field(default_factory=dict)
     sources: dict[str, MarketSources] = Field(default_factory=dict)
     markets: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -165,6 +178,10 @@ class Settings(_Section):
     @property
     def runtime_url(self) -> str:
         return self.runtime.url or f"sqlite:///{self.home / 'runtime.db'}"
+
+    @property
+    def archive_path(self) -> Path:
+        return self.retention.archive or self.home / "archive"
 
     @property
     def data_mirror(self) -> Path | None:
@@ -267,6 +284,7 @@ def _absolute(settings: Settings, directory: Path) -> Settings:
             "historical": PathSettings(path=full(settings.historical.path)),
             "sources": sources,
             "data": DataSettings(mirror=full(settings.data.mirror), cache=full(settings.data.cache)),
+            "retention": settings.retention.model_copy(update={"archive": full(settings.retention.archive)}),
         }
     )
 

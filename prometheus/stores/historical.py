@@ -37,6 +37,11 @@ STAMP = "_inputs"
 ALL = "-"  # the market of tables that belong to none
 ABSENT = -1  # the version of a table that does not exist
 
+# The log of a table is its memory of who wrote what and of every version: it is never cut by itself.
+TABLE_SETTINGS = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+}
 # A commit is lost only to another commit on the same table; thirty in a row means that something writes in a loop.
 COMMIT_ATTEMPTS = 30
 
@@ -162,7 +167,9 @@ class HistoricalDb:
             return handle
         try:
             path.mkdir(parents=True, exist_ok=True)
-            write_deltalake(path, marked.clear(), mode="ignore", partition_by=[MARKET, YEAR])
+            write_deltalake(
+                path, marked.clear(), mode="ignore", partition_by=[MARKET, YEAR], configuration=TABLE_SETTINGS
+            )
         except (DeltaError, OSError) as error:
             handle = _open(path, None)  # another process may have created it at the same moment
             if handle is None:

@@ -120,6 +120,18 @@ class RuntimeDb:
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows))
         return len(rows)
 
+    def insert(self, connection: sa.Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Insert `rows`, none of which may be there yet."""
+        if rows:
+            connection.execute(sa.insert(_table(table)), list(rows))
+        return len(rows)
+
+    def remove_between(self, connection: sa.Connection, table: str, first: date, last: date) -> int:
+        """Delete the rows of `table` with an `as_of_date` from `first` to `last`; returns how many there were."""
+        target = _table(table)
+        done = connection.execute(sa.delete(target).where(target.c.as_of_date.between(first, last)))
+        return int(done.rowcount)
+
     def record_config(self, connection: sa.Connection, engine: str, config: Mapping[str, Any]) -> str:
         """Keep an engine's configuration; returns its `config_id`, the hash of engine and configuration."""
         config_id = content_hash({"engine": engine, "config": config})
@@ -148,6 +160,24 @@ class RuntimeDb:
         target = _table(table)
         statement = sa.select(target).where(*_equals(target, equals)).order_by(*target.primary_key)
         return self._read(statement)
+
+    def rows_between(
+        self, table: str, first: date, last: date, *, connection: sa.Connection | None = None
+    ) -> list[Row]:
+        """Rows with an `as_of_date` from `first` to `last`, in the order of the primary key; inside a transaction if given."""
+        target = _table(table)
+        statement = (
+            sa.select(target).where(target.c.as_of_date.between(first, last)).order_by(*target.primary_key)
+        )
+        if connection is None:
+            return self._read(statement)
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+    def dates(self, table: str, *, before: date) -> list[date]:
+        """The dates earlier than `before` that have rows, ascending."""
+        column = _table(table).c.as_of_date
+        found = self._read(sa.select(column.label("day")).where(column < before).distinct().order_by(column))
+        return [row["day"] for row in found]
 
     def last_date(self, table: str, *, before: date, **equals: object) -> date | None:
         """The latest `as_of_date` earlier than `before` that has rows with the given values."""
