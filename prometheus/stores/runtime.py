@@ -164,7 +164,7 @@ class RuntimeDb:
     def rows_between(
         self, table: str, first: date, last: date, *, connection: sa.Connection | None = None
     ) -> list[Row]:
-        """Rows with an `as_of_date` from `first` to `last`, in the order of the primary key; inside a transaction if given."""
+        """Rows with an `as_of_date` from `first` to `last`, in the order of the primary key."""
         target = _table(table)
         statement = (
             sa.select(target).where(target.c.as_of_date.between(first, last)).order_by(*target.primary_key)

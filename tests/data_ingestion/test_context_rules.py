@@ -571,7 +571,8 @@ def test_an_index_that_is_shifted_by_a_day_is_seen_beside_the_panel() -> None:
     index = made("indices")
     moves = index.filter(pl.col("instrument_id") == "SPX").select(
         "date", pl.lit("X").alias("instrument_id"),
-        (pl.col("close") / pl.col("close").shift(1) - 1.0).fill_null(0.0).alias("ret_1d"), pl.lit(1e9).alias("dollar_volume"),
+        (pl.col("close") / pl.col("close").shift(1) - 1.0).fill_null(0.0).alias("ret_1d"),
+        pl.lit(1e9).alias("dollar_volume"),
     )  # fmt: skip
     assert verdict("indices", beside=Beside(moves, NOTHING.actions)).findings == ()
     shifted = moves.with_columns(pl.col("ret_1d").shift(1).fill_null(0.0))
