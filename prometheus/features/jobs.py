@@ -12,8 +12,9 @@ import polars as pl
 
 from prometheus.core.ids import Json
 from prometheus.features import correlations as correlation
-from prometheus.features import exposures, factor_model, factor_returns, modelled, nightly
+from prometheus.features import exposures, factor_model, factor_returns, known_issuers, modelled, nightly
 from prometheus.features import numeric_embeddings as embedding
+from prometheus.features import profiles as profile
 from prometheus.features import returns as return_feature
 from prometheus.features import stability_components as stability
 from prometheus.features import text_embeddings as text_embedding
@@ -21,6 +22,7 @@ from prometheus.features import volatility as volatility_feature
 from prometheus.features.text_encoder import choose_encoder
 from prometheus.pipelines.task import Task
 from prometheus.stores.desk import Desk, open_desk
+from prometheus.stores.historical import HistoricalView
 from prometheus.stores.wide import FloatArray, Wide, lengthen, one_thread, widen
 
 PRICES = "prices_daily"
@@ -138,6 +140,38 @@ def text_embeddings(task: Task) -> dict[str, Json]:
     with one_thread():
         frame = text_embedding.compute(unread, encoder)
     return {**output, "write": nightly.keep(desk, text_embedding.TABLE, frame, gap).action}
+
+
+def profiles(task: Task) -> dict[str, Json]:
+    """texts, facts, corporate_actions, issuers, features -> profile_snapshots and profile_embeddings.
+
+    Of issuers of which something is new since the last session with snapshots, and of those never seen before.
+    """
+    desk = open_desk(task)
+    view = desk.as_of(task.session)
+    known = known_issuers.instruments(view)
+    made = _made_before(view)
+    since = max(made["date"].to_list(), default=None)
+    reasons = known_issuers.news(view, known, since, set(made["issuer_id"]))
+    found = profile.snapshots(view, known, reasons)
+    with desk.writer.commit() as connection:
+        config_id = desk.runtime.record_config(connection, "profiles", profile.CONFIG)
+        rows = [{**row, "config_id": config_id, "run_id": task.run_id} for row in found]
+        key = {"as_of_date": task.session, "market_id": task.market}
+        desk.runtime.replace(connection, profile.SNAPSHOTS, key, rows)
+    # After the snapshots: what a later night takes for seen has one.
+    frame = profile.vectors(view, known, list(reasons))
+    written = desk.writer.write_days(profile.TABLE, frame, days=[task.session])
+    synthetic = sum(bool(row["synthetic"]) for row in found)
+    return {"issuers": len(found), "synthetic": synthetic, "write": written.action}
+
+
+def _made_before(view: HistoricalView) -> pl.DataFrame:
+    """Date and issuer_id of the profiles of earlier sessions."""
+    if view.version(profile.TABLE) is None:
+        return pl.DataFrame(schema={"date": pl.Date, "issuer_id": pl.String})
+    rows = view.read(profile.TABLE, columns=["date", "issuer_id"])
+    return rows.filter(pl.col("date") < view.as_of_date)
 
 
 def stability_components(task: Task) -> dict[str, Json]:
