@@ -58,6 +58,8 @@ def test_the_night_is_the_spec_s() -> None:
         "correlations",
         "stability_components",
         "numeric_embeddings",
+        "text_embeddings",
+        "profiles",
         "regime",
         "stability",
         "assessment",
@@ -70,6 +72,8 @@ def test_the_night_is_the_spec_s() -> None:
         "ingest_texts",
         "ingest_futures",
         "numeric_embeddings",
+        "text_embeddings",
+        "profiles",
         "risk_report",
     }
     assert all(job.retries == 3 for job in spec.jobs if job.name.startswith("ingest"))

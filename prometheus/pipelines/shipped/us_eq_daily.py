@@ -61,6 +61,24 @@ pipeline.add(
     after=["validate"],
     degrade=["skip"],
 )
+pipeline.add(
+    f"{FEATURES}:text_embeddings",
+    kind="features",
+    tier=2,
+    timeout="20min",
+    expect="5s",
+    after=["validate_context"],
+    degrade=["skip"],
+)
+pipeline.add(
+    f"{FEATURES}:profiles",
+    kind="features",
+    tier=2,
+    timeout="20min",
+    expect="5s",
+    after=["validate_context", "volatility", "factors", "numeric_embeddings", "text_embeddings"],
+    degrade=["skip"],
+)
 
 pipeline.add(
     f"{ENGINES}:regime",
