@@ -13,7 +13,7 @@ import typer
 import typer.core
 
 from prometheus import __version__
-from prometheus.cli import calendar, data, database, decisions, doctor, plan, run, status
+from prometheus.cli import calendar, data, database, decisions, doctor, plan, research, run, status
 from prometheus.cli.complain import complain
 
 # Wrong use that typer itself finds; it prints that and exits 2. Its exceptions' common base has no public name.
@@ -74,6 +74,7 @@ app.command("doctor", short_help="Find what is wrong with this machine.")(doctor
 app.add_typer(calendar.app, name="calendar")
 app.add_typer(database.app, name="db")
 app.add_typer(data.app, name="data")
+app.add_typer(research.app, name="research")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from prometheus.core.errors import UserError
@@ -29,7 +29,7 @@ from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline
 from prometheus.orchestrator.machine import capacity_of
 from prometheus.orchestrator.turns import Driver
 from prometheus.pipelines.checking import check_fits
-from prometheus.pipelines.model import FaultsError
+from prometheus.pipelines.model import FaultsError, PipelineSpec
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.events import (
     AttemptFailed,
@@ -41,11 +41,14 @@ from prometheus.scheduler.events import (
     Verb,
 )
 from prometheus.scheduler.plan import RunPlan
-from prometheus.scheduler.planning import plan_run
+from prometheus.scheduler.planning import plan_run, sessions_of
 from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, Snapshot, TaskRow
 from prometheus.scheduler.states import HOLDING_ROOM, RunState, TaskState
 
 OBSERVED_EVERY_US = SECOND_US // 10
+
+# A pipeline that runs once a quarter has had a run in any span of this length.
+LONGEST_PERIOD = timedelta(days=200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ def _put_aside(settings: Settings, run_id: str) -> None:
 
 def _plan(request: RunRequest, loaded: LoadedPipeline) -> RunPlan:
     now_us = LiveClock().now_us()
-    session = request.session or _latest_closed(loaded.spec.market, now_us)
+    session = request.session or _latest_closed(loaded.spec, now_us)
     plan = plan_run(loaded.spec, session, TradingCalendar, loaded.pin, replayed=True)
     over_us = max((slo.deadline_us for slo in plan.slos), default=midnight_us(session) + 2 * DAY_US)
     is_replay = now_us > over_us if request.replay is None else request.replay
@@ -139,9 +142,12 @@ def _plan(request: RunRequest, loaded: LoadedPipeline) -> RunPlan:
     return plan_run(loaded.spec, session, TradingCalendar, loaded.pin, replayed=False, asked_us=now_us)
 
 
-def _latest_closed(market: str, now_us: int) -> date:
-    found: date = TradingCalendar(market).latest_closed_session(from_us(now_us))
-    return found
+def _latest_closed(spec: PipelineSpec, now_us: int) -> date:
+    """The latest closed session for which the pipeline has a run: of a weekly one, the last one that ended a week."""
+    calendar = TradingCalendar(spec.market)
+    closed = calendar.latest_closed_session(from_us(now_us))
+    having = sessions_of(spec, calendar, closed - LONGEST_PERIOD, closed)
+    return having[-1] if having else closed
 
 
 def _drive(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -84,7 +83,7 @@ def _keep(task: Task, desk: Desk, walk: Walk, sessions: list[date]) -> dict[str,
         }
     rows = monthly.daily_rows(task.session, held, market, [row["label"] for row in regimes])
     written = desk.writer.write_days(DAILY, rows)
-    _record(task, desk, reports, {name: asdict(one) for name, one in walk.configs.items()})  # type: ignore[call-overload]
+    _record(task, desk, reports, {"engines": _engines(desk, walk, sessions[-1])})
     return {
         "rebalances": len(rebalances),
         "rows": written.rows,
@@ -101,6 +100,17 @@ def _record(task: Task, desk: Desk, reports: Mapping[str, Json], config: Mapping
             key = {"as_of_date": task.session, "market_id": task.market, "kind": kind}
             row = {"report": told, "config_id": config_id, "run_id": task.run_id}
             desk.runtime.replace(connection, "research_reports", key, [row])
+
+
+def _engines(desk: Desk, walk: Walk, session: date) -> dict[str, Json]:
+    """Engine -> the id of the configuration that it walked with, which is put on the desk's record."""
+    found = {}
+    with desk.writer.commit() as connection:
+        for row in walk.runtime.decisions(session, walk.ground.market):
+            config = walk.runtime.config(row["config_id"])
+            assert config is not None, "a decision's configuration is on record"
+            found[row["engine"]] = desk.runtime.record_config(connection, row["engine"], config["config"])
+    return found
 
 
 def _targets(walk: Walk, day: date, config: Any) -> Targets:  # any engine's configuration

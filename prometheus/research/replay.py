@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from prometheus.core.errors import UserError
+from prometheus.core.errors import StoreError, UserError
 from prometheus.core.ids import Json
 from prometheus.core.settings import Settings
 from prometheus.core.time import TradingCalendar
 from prometheus.engines.configs import config_from
 from prometheus.engines.engine import Inputs, choose_engine
 from prometheus.engines.outcome import decision_from, degraded, output_ref
+from prometheus.research.reports import is_there
 from prometheus.stores.decisions import Decision
 from prometheus.stores.historical import HistoricalDb
 from prometheus.stores.runtime import Row, RuntimeDb
@@ -52,6 +53,11 @@ def replay(settings: Settings, session: date, market_id: str) -> list[Replayed]:
     Raises `UserError` if there is none, or one was kept without its table versions; `StoreError` if a version's files are
     gone.
     """
+    if not is_there(settings.runtime_url):
+        raise StoreError(
+            f"nothing has been decided yet: there is no {settings.runtime_url}",
+            hint=f"`prometheus run us_eq_daily --session {session}` decides that session",
+        )
     runtime = RuntimeDb(settings.runtime_url)
     try:
         rows = runtime.decisions(session, market_id)
