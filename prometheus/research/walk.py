@@ -79,6 +79,7 @@ class Walk:
             self._own, self.runtime, claim, walker.run_id, walker.task, walker.pin, ground.market
         )
         self._desk = Desk(self._own, self.runtime, writer, Settings())
+        self._view: HistoricalView | None = None
 
     def close(self) -> None:
         self.runtime.close()
@@ -115,6 +116,12 @@ class Walk:
 
     def view(self, session: date) -> HistoricalView:
         """What the desk knew at the end of `session`, with the factor model of that session whoever computed it."""
+        if self._view is not None and self._view.as_of_date == session:
+            return self._view
+        self._view = self._seen(session)
+        return self._view
+
+    def _seen(self, session: date) -> HistoricalView:
         ground = self.ground
         known = ground.historical.as_of(session, market=ground.market, versions=ground.versions)
         if known.has(MODELS, session):
