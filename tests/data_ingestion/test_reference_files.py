@@ -92,7 +92,7 @@ def test_the_files_are_taken_out_of_a_source_distribution(tmp_path: Path, mirror
         archive.add(mirror, arcname=reference.MEMBER_FOLDER)
     incoming = tmp_path / "incoming"
     incoming.mkdir()
-    reference._unpack(sdist, incoming)
+    reference._unpack(reference.PANEL, sdist, incoming)
     assert sorted(path.name for path in incoming.iterdir()) == sorted(FILES)
 
 
@@ -101,7 +101,7 @@ def test_a_source_distribution_without_the_files_is_refused(tmp_path: Path) -> N
     with tarfile.open(sdist, "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("cvxportfolio-1.5.1/README"), io.BytesIO(b""))
     with pytest.raises(DataError, match="cannot be unpacked"):
-        reference._unpack(sdist, tmp_path)
+        reference._unpack(reference.PANEL, sdist, tmp_path)
 
 
 def installer(tmp_path: Path, body: str) -> list[str]:
