@@ -13,9 +13,13 @@ from prometheus.data_ingestion.packs.reading import as_dataset, read_table
 from prometheus.data_ingestion.packs.timing import same_day
 from prometheus.data_ingestion.reference import ReferenceFiles
 
-SHARES_A_LOT = 100  # bytetheory's volumes are in round lots: 1 / 100 of the shares in bokeh's file on the same days
+SHARES_A_LOT = (
+    100  # bytetheory's volumes are in round lots: 1 / 100 of the shares in bokeh's file on the same days
+)
 BAR_NOTES = ("bars are as traded: splits and dividends are not adjusted",)
-ACTION_NOTES = ("splits and dividends of five companies only, as their vendor's adjustment factors imply them",)
+ACTION_NOTES = (
+    "splits and dividends of five companies only, as their vendor's adjustment factors imply them",
+)
 _PRICES = ("Open", "High", "Low", "Close")
 
 # A day's growth of (adjusted / close) is 1 + dividend / close: below this a dividend, from it on a split. The largest
@@ -67,11 +71,9 @@ def _lots(bytetheory: ReferenceFiles) -> pl.DataFrame:
 
 
 def _adjusted(bokeh: ReferenceFiles) -> pl.DataFrame:
-    """bokeh's file with its columns of prices as they are, in the order of stock and day."""
+    """The file of bokeh with its columns of prices as they are, in the order of stock and day."""
     columns = dict.fromkeys((*_PRICES, "Volume", "Adj Close"), pl.Float64())
-    table = read_table(
-        bokeh.path("stocks.csv.gz"), {"Ticker": pl.String(), "Date": pl.String(), **columns}
-    )
+    table = read_table(bokeh.path("stocks.csv.gz"), {"Ticker": pl.String(), "Date": pl.String(), **columns})
     day = same_day(pl.col("Date").str.to_date("%Y-%m-%d"))
     return table.with_columns(day.alias("row_date"), pl.col("Ticker").alias("instrument_id")).sort(
         "instrument_id", "row_date"

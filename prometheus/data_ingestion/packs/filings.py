@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -33,7 +33,11 @@ ITEMS: Mapping[str, str] = {
 }
 LONGEST_ALLOWED_DAYS = 90
 
-_DAY = r"([A-Z][a-z]+) (\d{1,2}) ?, (\d{4})"
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+_DAY = rf"({'|'.join(_MONTHS)}) (\d{{1,2}}) ?, (\d{{4}})"
 _SIGNED = re.compile(rf"Date: {_DAY}")
 _YEAR_END = re.compile(rf"[Ff]or the fiscal year ended {_DAY}")
 _ITEM = re.compile(r"(?<![A-Za-z])(?:Item|ITEM) (\d{1,2}[A-C]?)\.")
@@ -100,7 +104,7 @@ def _items(text: str) -> dict[str, str]:
 
 
 def _day(found: re.Match[str]) -> date:
-    return datetime.strptime(f"{found[1]} {found[2]} {found[3]}", "%B %d %Y").date()
+    return date(int(found[3]), _MONTHS.index(found[1]) + 1, int(found[2]))
 
 
 class _Words(HTMLParser):
