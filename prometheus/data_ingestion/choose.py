@@ -59,14 +59,25 @@ def open_panel(wanted: Wanted) -> Source:
 
 
 # Market -> dataset -> `package.module:function`, an `Opener`. Named, not imported: a night loads what it needs.
+_PACKS = "prometheus.data_ingestion.packs.opening"
 SHIPPED: Mapping[str, Mapping[str, str]] = {
     "US_EQ": {
         "prices": f"{__name__}:open_panel",
         "volumes": f"{__name__}:open_panel",
+        "ohlcv": f"{_PACKS}:open_bars",
+        "corporate_actions": f"{_PACKS}:open_actions",
+        "macro": f"{_PACKS}:open_macro",
+        "indices": f"{_PACKS}:open_indices",
+        "fx": f"{_PACKS}:open_fx",
+        "facts": f"{_PACKS}:open_facts",
+        "texts": f"{_PACKS}:open_invented_texts",
+        "issuers": f"{_PACKS}:open_issuers",
         "futures": f"{__name__}:open_futures",
     },
     "US_FUT": {"futures": f"{__name__}:open_futures"},
 }
+# Real ones for whoever asks for them ("reference"): they cover so little that by default a generator stands in SHIPPED.
+ON_REQUEST: Mapping[str, Mapping[str, str]] = {"US_EQ": {"texts": f"{_PACKS}:open_filings"}}
 
 
 def choose_source(
@@ -84,14 +95,16 @@ def choose_source(
         raise DataError(f"the dataset {dataset!r} is unknown", allowed=", ".join(DATASETS))
     wanted = Wanted(settings, calendar, market, dataset)
     settings.historical_path.mkdir(parents=True, exist_ok=True)
-    with _alone_in(settings.historical_path):
+    # A lock a dataset, because opening a source may mean a download: the night's ingest jobs do that side by side.
+    with _alone_in(settings.historical_path, f"{market}-{dataset}"):
         chosen = read_provenance(settings.historical_path, market, dataset)
         if chosen is not None:
             return _again(wanted, chosen, asked)
         source, reason = _first(wanted, asked)
         if source is not None:
             kept = Provenance(source.name, source.synthetic, reason)
-            write_provenance(settings.historical_path, market, dataset, kept)
+            with _alone_in(settings.historical_path, "choices"):
+                write_provenance(settings.historical_path, market, dataset, kept)
         return source
 
 
@@ -119,7 +132,7 @@ def _first(wanted: Wanted, asked: str) -> tuple[Source | None, str]:
         warn(f"{NOTE}. It was asked for")
         return _synthetic(wanted, wanted.settings.seed), "asked for"
     try:
-        source = _shipped(wanted)
+        source = _shipped(wanted, on_request=asked == REFERENCE)
     except ReferenceUnavailableError as error:
         if asked == REFERENCE:
             raise
@@ -187,7 +200,7 @@ def _again(wanted: Wanted, chosen: Provenance, asked: str) -> Source | None:
                  f"and begin a new store (another PROMETHEUS_HOME)")  # fmt: skip
     else:
         try:
-            source = _shipped(wanted)
+            source = _shipped(wanted, on_request=not chosen.synthetic)
         except ReferenceUnavailableError as error:
             if wanted.dataset in PANEL:
                 raise
@@ -202,8 +215,10 @@ def _again(wanted: Wanted, chosen: Provenance, asked: str) -> Source | None:
     return source
 
 
-def _shipped(wanted: Wanted) -> Source | None:
+def _shipped(wanted: Wanted, *, on_request: bool) -> Source | None:
     place = SHIPPED.get(wanted.market, {}).get(wanted.dataset)
+    if on_request:
+        place = ON_REQUEST.get(wanted.market, {}).get(wanted.dataset, place)
     if place is None:
         return None
     module, _, name = place.partition(":")
@@ -234,7 +249,7 @@ def warn(text: str) -> None:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    with (folder / ".source.lock").open("w") as lock:
+def _alone_in(folder: Path, what: str) -> Iterator[None]:
+    with (folder / f".{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

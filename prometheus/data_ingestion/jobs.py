@@ -9,6 +9,7 @@ from prometheus.data_ingestion.choose import AUTO, choose_source
 from prometheus.data_ingestion.cleaning import validate_session
 from prometheus.data_ingestion.context import names_given, validate_context_session
 from prometheus.data_ingestion.ingest import PATIENCE, ingest
+from prometheus.data_ingestion.listing import list_issuers
 from prometheus.data_ingestion.quality import check_quality
 from prometheus.data_ingestion.validation.context_rules import ContextLimits
 from prometheus.data_ingestion.validation.rules import Limits
@@ -64,8 +65,10 @@ def ingest_texts(task: Task) -> Json:
 
 
 def ingest_issuers(task: Task) -> Json:
-    """Stage who stands behind an instrument, and its sector."""
-    return _ingest(task, "issuers")
+    """Stage who stands behind an instrument, and its sector; put what is known into the runtime tables."""
+    staged = _ingest(task, "issuers")
+    assert isinstance(staged, dict)
+    return {**staged, "listed": list_issuers(open_desk(task), task.session).as_json()}
 
 
 def ingest_futures(task: Task) -> Json:

@@ -78,7 +78,7 @@ def read_provenance(historical: Path, market: str, dataset: str) -> Provenance |
 
 
 def write_provenance(historical: Path, market: str, dataset: str, chosen: Provenance) -> None:
-    """Keep `chosen`; the caller holds the store's source lock."""
+    """Keep `chosen`; the caller holds the lock of the store's choices."""
     file = _provenance_file(historical)
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
     kept = {"source": chosen.source, "synthetic": chosen.synthetic, "reason": chosen.reason}

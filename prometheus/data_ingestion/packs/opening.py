@@ -21,7 +21,8 @@ from prometheus.data_ingestion.reference import (
     ReferenceUnavailableError,
     fetch_reference,
 )
-from prometheus.data_ingestion.sources import Source
+from prometheus.data_ingestion.sources import Source, read_provenance
+from prometheus.data_ingestion.synthetic_texts import COMPANIES, SyntheticTexts
 
 
 def open_macro(wanted: Wanted) -> Source:
@@ -57,6 +58,18 @@ def open_facts(wanted: Wanted) -> Source:
 def open_filings(wanted: Wanted) -> Source:
     """Three annual reports."""
     return _open(wanted, (shelf.DISCLOSURES,), filings.parse_filings, filings.NOTES)
+
+
+def open_invented_texts(wanted: Wanted) -> Source:
+    """Invented texts; about invented companies in a store whose prices are invented."""
+    store = wanted.settings.historical_path
+    begun = read_provenance(store, wanted.market, wanted.dataset)
+    seed = wanted.settings.seed if begun is None else int(begun.source.rpartition(":")[2])
+    prices = read_provenance(store, wanted.market, "prices")
+    if prices is None or not prices.synthetic:
+        return SyntheticTexts(wanted.calendar, wanted.market, seed)
+    companies = tuple(f"SYN_{wanted.market}_{number:03d}" for number in range(1, len(COMPANIES) + 1))
+    return SyntheticTexts(wanted.calendar, wanted.market, seed, companies)
 
 
 def open_issuers(wanted: Wanted) -> Source:

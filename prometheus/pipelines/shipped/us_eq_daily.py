@@ -17,15 +17,23 @@ DATA = "prometheus.data_ingestion.jobs"
 FEATURES = "prometheus.features.jobs"
 ENGINES = "prometheus.engines.jobs"
 
-CONTEXT = ("ohlcv", "actions", "macro", "indices", "fx", "facts", "issuers")  # what is not there is noted
+CONTEXT = ("ohlcv", "actions", "macro", "indices", "fx", "facts")  # what is not there is noted
 for name in ("prices", "volumes"):
     pipeline.add(f"{DATA}:ingest_{name}", kind="ingestion", timeout="20min", expect="10s")
 for name in CONTEXT:
     pipeline.add(f"{DATA}:ingest_{name}", kind="ingestion", timeout="20min", expect="5s")
-for name in ("texts", "futures"):
-    pipeline.add(
-        f"{DATA}:ingest_{name}", kind="ingestion", tier=2, timeout="20min", expect="5s", degrade=["skip"]
-    )
+pipeline.add(
+    f"{DATA}:ingest_futures", kind="ingestion", tier=2, timeout="20min", expect="5s", degrade=["skip"]
+)
+pipeline.add(  # invented texts are about invented companies if the prices are invented
+    f"{DATA}:ingest_texts",
+    kind="ingestion",
+    tier=2,
+    timeout="20min",
+    expect="5s",
+    after=["ingest_prices"],
+    degrade=["skip"],
+)
 pipeline.add(
     f"{DATA}:validate",
     kind="ingestion",
@@ -35,6 +43,9 @@ pipeline.add(
     expect="10s",
     after=["ingest_prices", "ingest_volumes"],
 )
+pipeline.add(  # it names the issuers of the instruments that validation has listed
+    f"{DATA}:ingest_issuers", kind="ingestion", timeout="20min", expect="5s", after=["validate"]
+)
 pipeline.add(
     f"{DATA}:validate_context",
     kind="ingestion",
@@ -42,7 +53,7 @@ pipeline.add(
     retries=1,
     timeout="20min",
     expect="5s",
-    after=["validate", *(f"ingest_{name}" for name in (*CONTEXT, "texts", "futures"))],
+    after=[f"ingest_{name}" for name in (*CONTEXT, "issuers", "texts", "futures")],
 )
 
 pipeline.add(f"{FEATURES}:returns", kind="features", timeout="20min", expect="5s", after=["validate"])
