@@ -116,10 +116,11 @@ class MarketSources(_Section):
     @model_validator(mode="before")
     @classmethod
     def _split(cls, given: object) -> object:
-        """In the file both stand in one table: a key that holds a table with a `kind` is a dataset."""
+        """In the file both stand in one table: a table in it that is no setting of a source is a dataset."""
         if not isinstance(given, dict) or set(given) <= {"default", "datasets"}:
             return given
-        datasets = {name: told for name, told in given.items() if isinstance(told, dict) and "kind" in told}
+        own = SourceSettings.model_fields
+        datasets = {name: told for name, told in given.items() if isinstance(told, dict) and name not in own}
         default = {name: told for name, told in given.items() if name not in datasets}
         return {"default": default or None, "datasets": datasets}
 
@@ -293,6 +294,8 @@ def _explain(error: ValidationError, source: Mapping[tuple[str, ...], str]) -> S
     lines = []
     for fault in error.errors():
         path = tuple(str(part) for part in fault["loc"])
+        if path[0] == "sources":  # as it stands in the file
+            path = tuple(part for part in path if part not in ("default", "datasets"))
         where = source.get(path, "prometheus.toml")
         lines.append(f"{'.'.join(path)} in {where} is {fault['input']!r}: {fault['msg'].lower()}")
     return SettingsError("; ".join(lines), hint="docs/settings.md lists every setting with its values")

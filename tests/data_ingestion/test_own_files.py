@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prometheus.core.errors import DataError
-from prometheus.core.settings import SourceSettings
+from prometheus.core.errors import DataError, SettingsError
+from prometheus.core.settings import SourceSettings, load_settings
+from prometheus.data_ingestion.choose import told_of
 from prometheus.data_ingestion.datasets import DATASETS
 from prometheus.data_ingestion.folder import FolderSource
-from prometheus.data_ingestion.own_rows import KNOWN_ON, returns_of
+from prometheus.data_ingestion.own_rows import KNOWN_ON, MAY_BE_ABSENT, returns_of
 
 D1, D2, D3 = date(2016, 6, 22), date(2016, 6, 23), date(2016, 6, 24)
 HEADER = "row_date,instrument_id,ret_1d,abs_log_open_close\n"
@@ -228,3 +230,46 @@ def test_a_type_that_can_never_fit_is_named(tmp_path: Path) -> None:
         DataError, match=r"'ret_1d' of .*List.*; column 'abs_log_open_close' of .*Date.*a number"
     ):
         source(tmp_path / "p.parquet").sessions("prices", D3)
+
+
+def test_the_settings_on_the_page_are_accepted(project: Path, tmp_path: Path) -> None:
+    page = (project / "docs" / "sources.md").read_text()
+    blocks = re.findall(r"^```toml\n(.*?)^```$", page, re.M | re.S)
+    assert len(blocks) == 2
+    for block in blocks:
+        (tmp_path / "prometheus.toml").write_text(block)
+        settings = load_settings(tmp_path, environ={})
+        for dataset in DATASETS:
+            told = told_of(settings, "US_EQ", dataset)
+            assert told is None or told.kind in ("folder", "sql")
+    (tmp_path / "prometheus.toml").write_text(blocks[0])
+    everything = load_settings(tmp_path, environ={}).sources["US_EQ"]
+    assert everything.default is not None
+    assert everything.default.path == tmp_path / "data"
+    assert everything.datasets["prices"].path == tmp_path / "vendor" / "eod"
+
+
+def test_the_page_names_every_dataset_and_what_may_be_absent(project: Path) -> None:
+    page = (project / "docs" / "sources.md").read_text()
+    lines = dict(re.findall(r"^\| `(\w+)` \| (.*?) \| .*\|$", page, re.M))
+    for dataset in DATASETS.values():
+        told = {
+            name: star for name, star in re.findall(r"`(\w+)`(\\\*)?", lines[dataset.name]) if name.islower()
+        }
+        columns = {"row_date", *(name for name in told if name in dataset.columns)}
+        assert columns == set(dataset.columns), dataset.name
+        assert {name for name, star in told.items() if star} == MAY_BE_ABSENT.get(dataset.name, frozenset())
+
+
+def test_a_setting_of_a_source_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prometheus.toml").write_text('[sources.US_EQ.prices]\nkind = "floder"\n')
+    with pytest.raises(SettingsError, match=r"sources\.US_EQ\.prices\.kind .*'floder'.*'folder'"):
+        load_settings(tmp_path, environ={})
+    (tmp_path / "prometheus.toml").write_text('[sources.US_EQ.prices]\nkind = "folder"\npaht = "x"\n')
+    with pytest.raises(SettingsError, match="paht"):
+        load_settings(tmp_path, environ={})
+    (tmp_path / "prometheus.toml").write_text(
+        '[sources.US_EQ]\nkind = "folder"\npath = "x"\ncolumns = { kind = "Type" }\n'
+    )
+    sources = load_settings(tmp_path, environ={}).sources["US_EQ"]
+    assert (sources.default and sources.default.columns) == {"kind": "Type"}
