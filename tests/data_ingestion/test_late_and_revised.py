@@ -138,6 +138,25 @@ def test_a_correction_applied_at_night_and_a_bulk_load_of_the_corrected_history_
     assert revised["ret_1d"].to_list() == [-0.045]
 
 
+def test_a_correction_changes_the_verdict_on_later_days_whose_rules_look_back_to_it(
+    make_task: Callable[..., Any], ingest: Night, vendor: Vendor
+) -> None:
+    still = SESSIONS[-20:-15]
+    stock = pl.col("instrument_id") == "SYN_US_EQ_004"
+    zero = pl.when(stock & pl.col("row_date").is_in(still) & (pl.col("row_date") != still[2])).then(0.0)
+    vendor.frames["prices"] = vendor.frames["prices"].with_columns(zero.otherwise("ret_1d").alias("ret_1d"))
+    vendor.send(*SESSIONS[:-1])
+    ingest(SESSIONS[-2])
+    jobs.validate(make_task(SESSIONS[-2], "validate"))
+    assert view().read("prices_daily", since=still[-1]).filter(stock, pl.col("date") == still[-1]).height == 1
+    vendor.send(SESSIONS[-1], extra=vendor.revision(still[2], stock=4, value=0.0))
+    ingest(SESSIONS[-1])
+    jobs.validate(make_task(SESSIONS[-1], "validate"))
+    found = view().read("quarantine").filter(stock)
+    assert found.select("date", "rule").rows() == [(still[-1], "stale_price")]
+    assert view().read("prices_daily").filter(stock, pl.col("date") == still[-1]).is_empty()
+
+
 def test_what_earlier_nights_were_told_stays_in_staging(night: Night, vendor: Vendor) -> None:
     day = SESSIONS[-5]
     vendor.send(*SESSIONS[:-1])
