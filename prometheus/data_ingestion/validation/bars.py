@@ -159,8 +159,10 @@ def _unexplained(
         .when(pl.col("action") == "dividend")
         .then((1.0 - pl.col("amount") / pl.col("close_before")).log())
     )
+    alone = pl.col("difference").is_null()
+    tolerance = pl.when(alone).then(limits.split_tolerance_alone).otherwise(limits.split_tolerance)
     fits = (pl.col("action").is_in(["spin_off", "merger", "ticker_change"])) | (
-        (expected - pl.col("excess")).abs() <= limits.split_tolerance
+        (expected - pl.col("excess")).abs() <= tolerance
     )
     explained = paired.filter(age.is_between(0, limits.action_sessions) & fits)
     return suspects.join(explained.select("date", "instrument_id"), on=["date", "instrument_id"], how="anti")
@@ -172,8 +174,12 @@ def _named(suspects: pl.DataFrame, limits: ContextLimits) -> pl.DataFrame:
     for row in suspects.sort("date", "instrument_id").iter_rows(named=True):
         ratio = math.exp(-row["excess"])
         name, near = min(FRACTIONS.items(), key=lambda each: abs(math.log(each[1] / ratio)))
-        is_split = abs(math.log(near / ratio)) <= limits.split_tolerance
-        is_split = abs(math.log(near / ratio)) <= limits.split_tolerance
+        loose = row["difference"] is None and row["gap"] == 1
+        tolerance = limits.split_tolerance_alone if loose else limits.split_tolerance
+        is_split = abs(math.log(near / ratio)) <= tolerance
+        loose = row["difference"] is None and row["gap"] == 1
+        tolerance = limits.split_tolerance_alone if loose else limits.split_tolerance
+        is_split = abs(math.log(near / ratio)) <= tolerance
         proposal = _proposal(row, ratio, f"split ratio={near:.6g} ({name})" if is_split else None)
         rows.append(
             {

@@ -35,6 +35,7 @@ class ContextLimits:
         0.10  # raw move without the adjusted one: a split, spin-off or special dividend is missing
     )
     split_tolerance: float = 0.03  # how near a ratio must be to a simple fraction to be called a split
+    split_tolerance_alone: float = 0.10  # the same without the panel: the day's own move comes on top
     action_sessions: float = 5  # an action may be known so many sessions before its bar
     difference: float = 0.05  # two sources' returns of one day
     other_instrument: float = 0.003  # median difference over a quarter: not the same share at all
