@@ -96,7 +96,11 @@ pipeline.add(
     kind="engine",
     timeout="20min",
     expect="5s",
-    after=["volatility", "correlations"],
+    after=[
+        "validate_context",
+        "volatility",
+        "correlations",
+    ],  # each decision says what was wrong with the data
 )
 pipeline.add(
     f"{ENGINES}:stability",
