@@ -40,8 +40,9 @@ format: $(dev)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-proof: $(dev)  ## the properties again, with many more and new examples
+proof: $(dev)  ## the properties again, with many more and new examples; then every session of nine years
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --hypothesis-profile=deep $(TESTS)
+	$(BIN)/python tools/proof/sessions.py --home .prometheus/proof
 
 bench: $(dev)  ## what a task costs, beside the floor
 	@for bench in $(BENCHES); do $(BIN)/python $$bench || exit 1; done
