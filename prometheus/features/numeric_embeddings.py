@@ -14,7 +14,7 @@ fitted on each first session of a quarter on the last sessions of the weeks in t
 alone, and at points that do not depend on when a history was loaded. Components of nearly equal variance turn freely
 from one fit to the next, so each basis is turned, within what it spans, towards fixed waves: to the quarter, half and
 further oscillations that the components of a random walk are (orthogonal Procrustes: Schoenemann, Psychometrika 1966).
-So a number means the same in every quarter (correlation of a number before and after a refit: 0.96 and more), and no
+So a number means the same in every quarter (correlation of a number before and after a refit: 0.97 and more), and no
 basis need be remembered. Of one basis with all three paths, components changed places between the paths.
 """
 
