@@ -35,7 +35,7 @@ WARNINGS = (
     "this is no evidence for a strategy: it shows that the engines work together and how they behave",
     "the panel may hold survivors only, as the reference panel does: returns are higher than anyone could have had",
     "rules and parameters were chosen by people who knew this history",
-    "trades are at the close that they were decided at, costs are one number a dollar traded, cash earns nothing",
+    "trades are at the close that they were decided at, costs are a model's, cash earns nothing",
 )
 SYNTHETIC = "prices are synthetic: no figure here is about a real market"
 
@@ -212,8 +212,7 @@ def _capacity(held: Held, market: Market) -> Json:
         return None
     return {
         "dollars": rounded(float(np.median(found))),
-        "note": f"capital at which the hardest trade of the median rebalance is {PARTICIPATION:.0%} of that name's usual "
-        "day; impact is not charged",
+        "note": f"capital at which the median rebalance's hardest trade is {PARTICIPATION:.0%} of its name's day",
     }
 
 

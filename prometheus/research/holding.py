@@ -16,10 +16,14 @@ from prometheus.stores.wide import FloatArray, Wide
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Shares of capital, decided at the close of `decided`; what they lack to 1 is cash."""
+    """Shares of capital, decided at the close of `decided`; what they lack to 1 is cash.
+
+    `bill` is what getting there costs, a share of capital, if whoever decided has told.
+    """
 
     decided: date
     weights: Mapping[str, float]
+    bill: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +44,9 @@ class Held:
 
 
 def hold(returns: Wide, targets: Sequence[Targets], cost: float) -> Held:
-    """Hold each of `targets` (ascending) until the next; `cost` is of each dollar traded, paid from the capital.
+    """Hold each of `targets` (ascending) until the next; costs are paid from the capital.
+
+    They are the targets' own bill, or `cost` of each dollar traded where there is none.
 
     `returns` must hold `ret_1d` and every day on which targets were decided (the programmer's fault otherwise).
     """
@@ -55,7 +61,7 @@ def hold(returns: Wide, targets: Sequence[Targets], cost: float) -> Held:
         traded = np.abs(weights - drifted)
         trades.append(traded)
         turnover.append(0.5 * (float(traded.sum()) + abs(float(weights.sum() - drifted.sum()))))
-        costs.append(cost * float(traded.sum()))
+        costs.append(cost * float(traded.sum()) if one.bill is None else one.bill)
         until = rows[place + 1] if place + 1 < len(rows) else len(returns.days) - 1
         growth = np.cumprod(1.0 + daily[row + 1 : until + 1], axis=0)
         values = growth @ weights + (1.0 - float(weights.sum()))

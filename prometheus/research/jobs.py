@@ -116,7 +116,10 @@ def _engines(desk: Desk, walk: Walk, session: date) -> dict[str, Json]:
 def _targets(walk: Walk, day: date, config: Any) -> Targets:  # any engine's configuration
     portfolio_id = str(getattr(config, "portfolio_id", "main"))
     rows = walk.runtime.target_portfolio(day, walk.ground.market, portfolio_id)
-    return Targets(day, {row["instrument_id"]: row["weight"] for row in rows if row["weight"] != 0.0})
+    decision = walk.runtime.decisions(day, walk.ground.market, "portfolio")[0]
+    told = decision["proposed_action"].get("costs", {}).get("total")
+    weights = {row["instrument_id"]: row["weight"] for row in rows if row["weight"] != 0.0}
+    return Targets(day, weights, None if told is None else float(told))
 
 
 def _regime(walk: Walk, day: date) -> dict[str, Any]:

@@ -55,6 +55,13 @@ def test_costs_are_of_what_is_traded_from_the_drifted_weights() -> None:
     assert held.of == (0, 1)
 
 
+def test_a_bill_that_was_told_is_what_is_paid() -> None:
+    returns = wide([0.0, 0.20, 0.0], [0.0, 0.0, 0.0])
+    held = hold(returns, [Targets(DAYS[0], {"A": 1.0}, bill=0.03)], cost=0.01)
+    assert held.costs.tolist() == [0.03]
+    assert held.net == pytest.approx([0.97 * 1.2 - 1, 0.0])
+
+
 def test_cash_earns_nothing_and_a_missing_return_is_no_move() -> None:
     returns = wide([0.0, math.nan, 0.10], [0.0, 0.0, 0.5])
     held = hold(returns, [Targets(DAYS[0], {"A": 0.4})], cost=0.0)
