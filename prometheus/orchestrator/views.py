@@ -16,13 +16,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus.core.errors import StoreError, UserError
 from prometheus.core.settings import Settings
 from prometheus.ledger.contract import Ledger
 from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, TaskRow
 from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, RunState, SloState, TaskState
+
+if TYPE_CHECKING:
+    from prometheus.engines.decision_log.story import Story
 
 NIGHTS = 10  # shown when nobody says how many
 REPLAYS_LOOKED_AT = 50  # the newest files of replayed sessions
@@ -194,6 +197,26 @@ def decisions_of(
             known = f"; the latest one decided is {last}" if last else ""
             raise UserError(f"nothing was decided for {session}", hint=hint + known)
         return list(rows)
+    finally:
+        store.close()
+
+
+def story_of(settings: Settings, session: date, instrument: str, market: str | None = None) -> Story:
+    """All that a session's decisions say of one instrument. `UserError` when there are none, or none about it."""
+    from prometheus.engines.decision_log.story import story
+    from prometheus.stores.runtime import RuntimeDb
+
+    decided = decisions_of(settings, session, None, market)
+    markets = sorted({str(row["market_id"]) for row in decided if row["engine"] == "universe"})
+    if len(markets) > 1:
+        raise UserError(
+            f"several markets decided on {session}",
+            allowed=", ".join(markets),
+            hint="choose one with --market",
+        )
+    store = RuntimeDb(settings.runtime_url)
+    try:
+        return story(store, session, markets[0] if markets else str(decided[0]["market_id"]), instrument)
     finally:
         store.close()
 

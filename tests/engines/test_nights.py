@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from prometheus.engines.decision_log.engine import DecisionLogError
 from prometheus.engines.outcome import MissingDecisionError
-from prometheus.engines.risk_report.measures import historical, parametric, risk_shares
+from prometheus.engines.risk_report.measures import historical, kupiec, parametric, risk_shares
 from prometheus.stores import schema
 from prometheus.stores.runtime import ClaimLostError
 
@@ -116,6 +116,24 @@ FAULTS = {
         .values(weight=0.05),
         "portfolio: its rows in target_portfolios were changed after it was decided",
     ),
+    "rows that nobody decided": (
+        sa.update(schema.universes)
+        .where(schema.universes.c.instrument_id == "T01")
+        .values(universe_id="stray"),
+        "universes has 1 rows that no decision of the night left",
+    ),
+    "rows of another run": (
+        sa.update(schema.instrument_scores)
+        .where(schema.instrument_scores.c.instrument_id == "T30")
+        .values(run_id="other"),
+        "assessment: its rows in instrument_scores are of another run",
+    ),
+    "made-up prices pass for real": (
+        sa.insert(schema.instruments).values(
+            instrument_id="T30", market_id="US_EQ", symbol="T30", source="x", synthetic=False, attributes={}
+        ),
+        "T30 is real in instruments and synthetic in prices_daily",
+    ),
     "two contexts": (
         sa.update(schema.engine_decisions)
         .where(schema.engine_decisions.c.engine == "regime")
@@ -135,6 +153,7 @@ def test_a_log_that_contradicts_itself_fails_the_night(
     statement, complaint = FAULTS[fault]
     claim = home.runtime.claim("tamper", 1)
     with home.runtime.commit(claim) as connection:
+        home.runtime.put(connection, "markets", [{"market_id": "US_EQ", "name": "US_EQ"}])
         connection.execute(statement)
     with pytest.raises(DecisionLogError) as caught:
         home.job("decision_log", session)
@@ -229,3 +248,42 @@ def test_a_real_night_of_a_crisis_is_calm_in_what_it_holds(session: date, new_re
     if session.year == 2008:  # by then nobody can be fully invested within the risk limit
         assert [one["limit"] for one in told["relaxed"]] == ["min_invested"]
     assert outputs["decision_log"]["references"] > 10
+
+
+def test_kupiec_s_ratio_is_that_of_its_table_and_judges_both_sides() -> None:
+    right = kupiec(13, 255, 0.95)
+    assert right.expected == pytest.approx(12.75)
+    assert right.p_value > 0.9
+    # Kupiec's 95 % region for 255 observations at 5 % is 6 < hits < 21.
+    assert kupiec(7, 255, 0.95).p_value > 0.05 > kupiec(6, 255, 0.95).p_value
+    assert kupiec(20, 255, 0.95).p_value > 0.05 > kupiec(21, 255, 0.95).p_value
+    assert kupiec(0, 255, 0.99).statistic == pytest.approx(-2 * 255 * math.log(0.99))
+    assert kupiec(0, 0, 0.95).p_value == 1.0
+
+
+def test_the_risk_report_says_what_the_targets_are_made_of_and_how_fast_they_are_sold(one_night: Any) -> None:
+    home, session, outputs = one_night
+    report = home.runtime.risk_report(session, "US_EQ")["report"]
+    targets = {row["instrument_id"]: row["weight"] for row in home.runtime.target_portfolio(session, "US_EQ")}
+    measures = {
+        row["entity_id"]: row
+        for row in home.runtime.rows("fragility_measures", as_of_date=session, entity_type="instrument")
+    }
+    fall = sum(
+        weight * measures[name]["scenario_losses"]["market_down_20"]
+        for name, weight in targets.items()
+        if weight
+    )
+    assert report["scenarios"]["market_down_20"]["loss"] == pytest.approx(fall, rel=1e-6)
+    assert outputs["risk_report"]["worst_scenario"]["loss"] >= fall - 1e-9
+    held = {name: weight for name, weight in targets.items() if weight}
+    mean = sum(weight * measures[name]["fragility"] for name, weight in held.items()) / sum(held.values())
+    assert report["fragility"]["mean"] == pytest.approx(mean, rel=1e-6)
+    assert sum(report["fragility"]["weight_by_class"].values()) == pytest.approx(sum(held.values()))
+    volumes = home.known(session).read("prices_daily", columns=["date", "instrument_id", "dollar_volume"])
+    recent = volumes.filter(pl.col("date").is_in(volumes["date"].unique().sort().tail(63).to_list()))
+    median = dict(recent.group_by("instrument_id").agg(pl.col("dollar_volume").median()).iter_rows())
+    days = {name: weight * 1e8 / (0.1 * median[name]) for name, weight in held.items()}
+    assert report["liquidity"]["days_to_liquidate"] == pytest.approx(max(days.values()), rel=1e-6)
+    assert report["liquidity"]["slowest"][0]["instrument_id"] == max(days, key=lambda name: days[name])
+    assert report["backtest"]["0.95"]["expected"] == pytest.approx(0.05 * report["historical_sessions"])

@@ -1,6 +1,7 @@
 """The check of the night's decision log: every engine, one context, ids that fit their content, references that exist.
 
-A decision that cannot be traced to its inputs is worth no more than none: any fault fails the night's last job.
+A decision that cannot be traced to its inputs is worth no more than none: any fault fails the night's last job. So do
+rows that no decision left, made-up prices that are not marked, and targets that break the limits they were decided under.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from datetime import date
 from prometheus.core.errors import UserError
 from prometheus.core.ids import Json
 from prometheus.engines.outcome import context_id_of, rows_digest
+from prometheus.engines.portfolio.audit import audit
+from prometheus.stores import schema
 from prometheus.stores.decisions import Decision
 from prometheus.stores.historical import HistoricalView
 from prometheus.stores.runtime import Row, RuntimeDb
@@ -21,8 +24,13 @@ ENGINES = {
     "stability": ("regime",),
     "assessment": ("regime",),
     "universe": ("assessment",),
-    "portfolio": ("assessment", "universe"),
+    "portfolio": ("stability", "assessment", "universe"),
 }
+
+# Tables of a night that no decision stands behind.
+NO_DECISION = frozenset({"profile_snapshots", "risk_reports", "research_reports", "engine_decisions"})
+SYNTHETIC_PREFIX = "SYN_"
+PRICES = "prices_daily"
 
 
 class DecisionLogError(UserError):
@@ -49,6 +57,14 @@ def check(as_of_date: date, view: HistoricalView, runtime: RuntimeDb, *, market_
         ]
         faults += [f"{engine}: {fault}" for fault in found]
         references += len(row["input_refs"]) + len(row["output_refs"])
+    faults += _orphans(decided, as_of_date, market_id, runtime)
+    faults += _synthetic_faults(as_of_date, market_id, view, runtime)
+    # A portfolio engine of the desk's own may know no such limits; ours names them.
+    audited = "portfolio" in decided and "limits" in decided["portfolio"]["proposed_action"]
+    if audited and not faults:
+        portfolio_id = _portfolio_id(decided["portfolio"])
+        broken = audit(as_of_date, view, runtime, market_id=market_id, portfolio_id=portfolio_id)
+        faults += [f"portfolio: {one}" for one in broken]
     if faults:
         raise DecisionLogError(
             f"the decision log of {market_id} on {as_of_date} is not consistent: {'; '.join(faults)}",
@@ -58,6 +74,7 @@ def check(as_of_date: date, view: HistoricalView, runtime: RuntimeDb, *, market_
         "context_id": context,
         "decisions": {engine: row["decision_id"] for engine, row in sorted(decided.items())},
         "references": references,
+        "limits_hold": True if audited else None,
     }
 
 
@@ -82,6 +99,8 @@ def _input_faults(row: Row, decided: dict[str, Row], view: HistoricalView) -> li
             upstream = decided.get(ref["engine"])
             if upstream is None or upstream["decision_id"] != ref["decision_id"]:
                 faults.append(f"it was decided from a decision of {ref['engine']} that no longer stands")
+            elif upstream["as_of_date"] != row["as_of_date"]:
+                faults.append(f"it was decided from {ref['engine']} of {upstream['as_of_date']}")
         elif ref["store"] == "historical":
             day = date.fromisoformat(ref["date"])
             if day > row["as_of_date"]:
@@ -106,4 +125,61 @@ def _output_faults(row: Row, as_of_date: date, runtime: RuntimeDb) -> list[str]:
             faults.append(f"it left {ref['rows']} rows in {ref['table']}, and {len(kept)} are there")
         elif rows_digest(kept, ref["key"]) != ref["digest"]:
             faults.append(f"its rows in {ref['table']} were changed after it was decided")
+        elif any(one["run_id"] != row["run_id"] for one in kept):
+            faults.append(f"its rows in {ref['table']} are of another run")
     return faults if outputs else [*faults, "it left no rows"]
+
+
+def _orphans(decided: dict[str, Row], as_of_date: date, market_id: str, runtime: RuntimeDb) -> list[str]:
+    """Rows of the night that no decision of it left: of a decision that was replaced, or of a hand."""
+    left: dict[str, list[dict[str, str]]] = {}
+    for row in decided.values():
+        for ref in row["output_refs"]:
+            left.setdefault(ref["table"], []).append(ref["key"])
+    faults = []
+    for name, table in schema.metadata.tables.items():
+        if name in NO_DECISION or not {"as_of_date", "market_id", "config_id"} <= set(table.c.keys()):
+            continue
+        strays = [
+            row
+            for row in runtime.rows(name, as_of_date=as_of_date, market_id=market_id)
+            if not any(
+                all(str(row[part]) == value for part, value in key.items()) for key in left.get(name, ())
+            )
+        ]
+        if strays:
+            faults.append(f"{name} has {len(strays)} rows that no decision of the night left")
+    return faults
+
+
+def _synthetic_faults(
+    as_of_date: date, market_id: str, view: HistoricalView, runtime: RuntimeDb
+) -> list[str]:
+    """Made-up prices must be marked as such wherever the night's names stand."""
+    if not view.has(PRICES, as_of_date):
+        return []
+    rows = view.read(PRICES, since=as_of_date, columns=["instrument_id", "synthetic"])
+    marked = dict(rows.iter_rows())
+    faults = [
+        f"{PRICES} does not mark {name} as synthetic"
+        for name, synthetic in marked.items()
+        if name.startswith(SYNTHETIC_PREFIX) and not synthetic
+    ]
+    if len(set(marked.values())) > 1:
+        faults.append(f"{PRICES} of {as_of_date} mixes real and synthetic rows")
+    faults += [
+        f"{row['instrument_id']} is {_kind(row['synthetic'])} in instruments and "
+        f"{_kind(marked[row['instrument_id']])} in {PRICES}"
+        for row in runtime.rows("instruments", market_id=market_id)
+        if marked.get(row["instrument_id"], row["synthetic"]) != row["synthetic"]
+    ]
+    return faults
+
+
+def _kind(synthetic: bool) -> str:
+    return "synthetic" if synthetic else "real"
+
+
+def _portfolio_id(decision: Row) -> str:
+    keys = [ref["key"] for ref in decision["output_refs"] if ref["table"] == "target_portfolios"]
+    return str(keys[0].get("portfolio_id", "main")) if keys else "main"

@@ -52,3 +52,40 @@ def risk_shares(weights: FloatArray, exposures: FloatArray, specific_var: FloatA
     total = float(parts.sum())
     shares: FloatArray = parts / total if total > 0.0 else np.zeros_like(parts)
     return shares
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """How often a loss exceeded its value at risk, how often it should have, and how likely such a difference is."""
+
+    observations: int
+    exceedances: int
+    expected: float
+    statistic: float
+    p_value: float
+
+
+def kupiec(exceedances: int, observations: int, level: float) -> Backtest:
+    """The proportion-of-failures test (Kupiec, "Techniques for verifying the accuracy of risk measurement models", 1995).
+
+    The likelihood ratio of the share observed against 1 - `level` is chi-squared with one degree of freedom if the value
+    at risk is right; a small p-value says that it is not. Exceedances that come in clusters escape it.
+    """
+    assert 0 <= exceedances <= observations, "exceedances are some of the observations"
+    wanted = 1.0 - level
+    if observations == 0:
+        return Backtest(0, 0, 0.0, 0.0, 1.0)
+    share = exceedances / observations
+    statistic = 2.0 * (
+        _log_likelihood(share, exceedances, observations) - _log_likelihood(wanted, exceedances, observations)
+    )
+    statistic = max(statistic, 0.0)
+    return Backtest(
+        observations, exceedances, wanted * observations, statistic, math.erfc(math.sqrt(statistic / 2.0))
+    )
+
+
+def _log_likelihood(share: float, hits: int, of: int) -> float:
+    """Of `hits` among `of` independent draws, each a hit with probability `share`; 0 log 0 is 0."""
+    found = hits * math.log(share) if hits else 0.0
+    return found + ((of - hits) * math.log1p(-share) if of > hits else 0.0)
