@@ -12,7 +12,7 @@ import fcntl
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
@@ -32,6 +32,7 @@ REFERENCE, SYNTHETIC, AUTO, NONE = "reference", "synthetic", "auto", "none"
 OWN = ("folder", "sql")
 PANEL = frozenset({"prices", "volumes"})  # the datasets a desk cannot do without
 LINES = frozenset({"indices", "futures"})  # further ones that can be generated
+INVENTED = frozenset({"futures", "texts"})  # what SHIPPED has of these is synthetic
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +129,18 @@ def _first(wanted: Wanted, asked: str) -> tuple[Source | None, str]:
         if told.kind in OWN or told.kind == NONE:
             return _own(wanted, told), "the settings name it"
         asked = told.kind
+        whole_market = wanted.dataset not in wanted.settings.sources[wanted.market].datasets
+        if whole_market and not _is_had(wanted, asked):
+            return None, f"no {asked} source of {wanted.name}"
     if asked == SYNTHETIC:
         warn(f"{NOTE}. It was asked for")
         return _synthetic(wanted, wanted.settings.seed), "asked for"
+    if asked == REFERENCE and not _is_had(wanted, asked):
+        raise DataError(
+            f"the reference data has no market {wanted.market!r} for {wanted.dataset}",
+            allowed=", ".join(market for market in SHIPPED if _is_had(replace(wanted, market=market), asked))
+            or "no market",
+        )
     try:
         source = _shipped(wanted, on_request=asked == REFERENCE)
     except ReferenceUnavailableError as error:
@@ -146,15 +156,18 @@ def _first(wanted: Wanted, asked: str) -> tuple[Source | None, str]:
         return None, error.message
     if source is not None:
         return source, "nothing real comes with the desk" if source.synthetic else "the shipped source"
-    if asked == REFERENCE:
-        covered = [market for market, datasets in SHIPPED.items() if wanted.dataset in datasets]
-        raise DataError(
-            f"the reference data has no market {wanted.market!r} for {wanted.dataset}",
-            allowed=", ".join(covered) or "no market",
-        )
     if wanted.dataset in PANEL:
         return _synthetic(wanted, wanted.settings.seed), f"no source of {wanted.name} comes with the desk"
     return None, f"no source of {wanted.name}"
+
+
+def _is_had(wanted: Wanted, kind: str) -> bool:
+    """Whether there is a reference, or a synthetic source of the dataset, and of this market."""
+    place = SHIPPED.get(wanted.market, {}).get(wanted.dataset)
+    if kind == SYNTHETIC:
+        return wanted.dataset in PANEL | LINES or (wanted.dataset in INVENTED and place is not None)
+    on_request = wanted.dataset in ON_REQUEST.get(wanted.market, {})
+    return on_request or (place is not None and wanted.dataset not in INVENTED)
 
 
 def _own(wanted: Wanted, told: SourceSettings) -> Source | None:
@@ -236,10 +249,13 @@ def _synthetic(wanted: Wanted, seed: int) -> Source:
         return SyntheticPanel(wanted.calendar, wanted.market, seed)
     if wanted.dataset in LINES:
         return SyntheticLines(wanted.calendar, wanted.market, wanted.dataset, seed)
-    raise DataError(
-        f"there is no synthetic source of {wanted.name}",
-        allowed=f"synthetic {', '.join(sorted(PANEL | LINES))}",
-    )
+    source = _shipped(wanted, on_request=False) if wanted.dataset in INVENTED else None
+    if source is None:
+        raise DataError(
+            f"there is no synthetic source of {wanted.name}",
+            allowed=f"synthetic {', '.join(sorted(PANEL | LINES))}, and texts of US_EQ",
+        )
+    return source
 
 
 def warn(text: str) -> None:

@@ -125,5 +125,7 @@ def _ingest(task: Task, dataset: str) -> Json:
     calendar = task.calendar()
     asked = str(task.params.get("source", AUTO))
     source = choose_source(desk.settings, calendar, task.market, dataset, asked)
-    patience = int(task.params.get("patience", PATIENCE))
+    patience = task.params.get("patience", PATIENCE)
+    if isinstance(patience, bool) or not isinstance(patience, int) or patience < 0:
+        raise DataError(f"the parameter `patience` is {patience!r}", allowed="a number of attempts, from 0")
     return ingest(desk, source, dataset, task.session, calendar, patience=patience).as_json()

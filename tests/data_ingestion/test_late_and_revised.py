@@ -276,6 +276,36 @@ def test_the_settings_are_checked_before_anything_is_written(
         jobs.ingest_prices(make_task(SESSIONS[-1], "ingest_prices"))
 
 
+def test_a_market_that_is_all_synthetic_has_what_can_be_made_up_and_notes_the_rest(
+    home: Path, make_task: Callable[..., Any]
+) -> None:
+    (home.parent / "prometheus.toml").write_text('[sources.US_EQ]\nkind = "synthetic"\n')
+    done = {
+        name: getattr(jobs, f"ingest_{name}")(make_task(SESSIONS[-1], f"ingest_{name}"))
+        for name in ("prices", "indices", "futures", "texts", "macro")
+    }
+    assert {name: out["synthetic"] for name, out in done.items() if not out["gap"]} == dict.fromkeys(
+        ("prices", "indices", "futures", "texts"), True
+    )
+    assert done["macro"]["source"] is None
+
+
+def test_a_dataset_that_is_asked_for_as_reference_or_synthetic_and_is_neither_is_an_error(
+    home: Path, make_task: Callable[..., Any]
+) -> None:
+    for kind, dataset, message in (
+        ("synthetic", "macro", "no synthetic source of macro"),
+        ("reference", "futures", "no market 'US_EQ' for futures.*no market"),
+    ):
+        (home.parent / "prometheus.toml").write_text(f'[sources.US_EQ.{dataset}]\nkind = "{kind}"\n')
+        with pytest.raises(DataError, match=message):
+            getattr(jobs, f"ingest_{dataset}")(make_task(SESSIONS[-1], f"ingest_{dataset}"))
+    with pytest.raises(DataError, match="`patience` is 'long'"):
+        jobs.ingest_fx(
+            make_task(SESSIONS[-1], "ingest_fx", params={"patience": "long", "source": "auto"}, market="XNYS")
+        )
+
+
 def test_a_store_of_one_vendor_is_not_filled_up_from_another(
     ingest: Night, home: Path, vendor: Vendor
 ) -> None:
