@@ -23,7 +23,7 @@ from prometheus.engines.engine import Engine
 from prometheus.features import jobs as feature_jobs
 from prometheus.stores.historical import HistoricalDb, HistoricalView, WriteId
 from prometheus.stores.runtime import Row, RuntimeDb
-from prometheus.stores.wide import Wide, lengthen, widen
+from prometheus.stores.wide import lengthen
 
 SESSIONS = 420
 INSTRUMENTS = 60
@@ -161,14 +161,6 @@ def user_settings() -> Settings:
 @pytest.fixture(scope="session")
 def real_panel(user_settings: Settings) -> ReferencePanel:
     return ReferencePanel(fetch_reference(user_settings.cache, user_settings.data_mirror))
-
-
-@pytest.fixture(scope="session")
-def real_returns(real_panel: ReferencePanel) -> Wide:
-    """The reference panel's daily returns 2007-2011 as a matrix."""
-    last = date(2011, 8, 31)
-    rows = real_panel.read("prices", last, real_panel.sessions("prices", last)).rename({"row_date": "date"})
-    return widen(rows, ["ret_1d"])
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from prometheus.engines.regime.duration import official, since
 from prometheus.engines.regime.engine import judge
 from prometheus.engines.regime.hmm import HmmlearnModel
 from prometheus.engines.regime.model import GaussianStates, filtered
-from prometheus.features import correlations, volatility
 
 CONFIG = RegimeConfig()
 MODEL = HmmlearnModel(len(LABELS), CONFIG.seeds, CONFIG.stickiness, CONFIG.iterations, CONFIG.tolerance)
@@ -120,29 +119,6 @@ def test_the_same_observations_give_the_same_bits() -> None:
 def test_observations_that_never_vary_are_refused() -> None:
     with pytest.raises(DataError, match="cannot be fitted"):
         HmmlearnModel(3, (0,), 50.0, 10, 1e-2).fit(np.full((300, 2), np.nan))
-
-
-def test_the_crises_of_2008_and_2011_are_stressed_without_having_seen_later_data(real_returns: Any) -> None:
-    daily, days = real_returns["ret_1d"], list(real_returns.days)
-    market = correlations.market_returns(daily)
-    vol = volatility.ewma(market[:, None])[:, 0]
-    first = 252
-
-    def judged(day: date) -> str:
-        last = days.index(day)
-        rows = range(21, last + 1)
-        mean = np.array(
-            [correlations.mean_correlation(correlations._standardised(daily, row, 21)) for row in rows]
-        )
-        observed = np.column_stack([np.log(vol[21 : last + 1]), np.arctanh(mean)])
-        assert len(observed) >= first
-        return judge(observed, MODEL).label
-
-    crisis = [day for day in days if date(2008, 9, 1) <= day <= date(2009, 3, 31)]
-    august = [day for day in days if date(2011, 8, 8) <= day <= date(2011, 8, 31)]
-    assert {judged(day) for day in crisis[::18]} == {"stressed"}
-    assert {judged(day) for day in august[::8]} == {"stressed"}
-    assert judged(date(2010, 12, 21)) == "calm"
 
 
 def test_a_session_before_the_model_can_be_fitted_is_refused_with_the_reason(

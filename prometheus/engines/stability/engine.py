@@ -110,16 +110,20 @@ def fragility_of(
     return np.where(usable, total / np.where(mass > 0.0, mass, 1.0), np.nan)
 
 
+def more_fragile(fragility: FloatArray) -> FloatArray:
+    """The share of the instruments judged that are more fragile than each; of no meaning where it was not judged."""
+    ordered = np.sort(fragility[~np.isnan(fragility)])
+    return 1.0 - np.searchsorted(ordered, fragility, side="right") / max(len(ordered), 1)
+
+
 def _weights(weights: object) -> list[float]:
     return list(asdict(weights).values())  # type: ignore[call-overload]  # the two dataclasses of weights
 
 
 def _instruments(evidence: Evidence, fragility: FloatArray, losses: Losses) -> list[Entity]:
-    judged = np.flatnonzero(~np.isnan(fragility))
-    ordered = np.sort(fragility[judged])
-    above = 1.0 - np.searchsorted(ordered, fragility, side="right") / len(judged)
+    above = more_fragile(fragility)
     found = []
-    for place in judged:
+    for place in np.flatnonzero(~np.isnan(fragility)):
         components = {
             name: rounded(float(values[place]))
             for name, values in evidence.components.items()
