@@ -6,8 +6,10 @@ Both are commits like any other: a writer that meets one looks again and goes on
 
 from __future__ import annotations
 
+import json
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -144,20 +146,62 @@ def vacuum(
     run left it: the last version of every run whose session is `replays_since` or later (None: of every run there is).
     Those versions keep their files; versions in between cannot be read afterwards.
     """
-    done = []
-    for name in HistoricalDb(root).tables():
-        path = root / name
-        handle = _open(path)
-        read = {version for version in read_by_engines.get(name, ()) if 0 <= version <= handle.version()}
-        keep = sorted({*versions_of_replays(handle, replays_since), *read})
-        hours = days * 24
-        found = _vacuum(handle, path, hours, keep, dry_run=True)
-        size = sum(file.stat().st_size for file in found if file.is_file())
-        if found and not dry_run:
-            _vacuum(handle, path, hours, keep, dry_run=False)
-        action = "nothing" if not found else "would remove" if dry_run else "removed"
-        done.append(Vacuumed(name, len(found), size, len(keep), action))
-    return done
+    return [
+        _vacuum_one(root / name, days * 24, replays_since, read_by_engines.get(name, ()), dry_run=dry_run)
+        for name in HistoricalDb(root).tables()
+    ]
+
+
+def _vacuum_one(
+    path: Path, hours: int, replays_since: date | None, read: Collection[int], *, dry_run: bool
+) -> Vacuumed:
+    handle = _open(path)
+    valid = {version for version in read if 0 <= version <= handle.version()}
+    keep = sorted({*versions_of_replays(handle, replays_since), *valid})
+    free = _vacuum(handle, path, hours, [], dry_run=True)
+    if not free:
+        return Vacuumed(path.name, 0, 0, len(keep), "nothing")
+    # To name a version costs reading it, so those are named that hold all which must be held.
+    holding = versions_that_hold(path, free, keep)
+    found = _vacuum(handle, path, hours, holding, dry_run=True)
+    size = sum(file.stat().st_size for file in found if file.is_file())
+    if found and not dry_run:
+        _vacuum(handle, path, hours, holding, dry_run=False)
+    action = "nothing" if not found else "would remove" if dry_run else "removed"
+    return Vacuumed(path.name, len(found), size, len(keep), action)
+
+
+def versions_that_hold(path: Path, files: Collection[Path], keep: Sequence[int]) -> list[int]:
+    """The fewest versions of `keep` that between them name each of `files` that any version of `keep` names.
+
+    A file lives from the version that added it to the one that removed it: to stab such intervals, take the latest
+    version inside the interval that ends first, and so on. All of `keep` if the log does not tell of a file.
+    """
+    added, removed = _lives(path)
+    lives = [(removed.get(file), added.get(file, 0)) for file in files]
+    if any(end is None for end, _ in lives):
+        return list(keep)
+    chosen: list[int] = []
+    for end, begin in sorted((end, begin) for end, begin in lives if end is not None):
+        inside = keep[: bisect_left(keep, end)]
+        if inside and inside[-1] >= begin and (not chosen or chosen[-1] < begin):
+            chosen.append(inside[-1])
+    return chosen
+
+
+def _lives(path: Path) -> tuple[dict[Path, int], dict[Path, int]]:
+    """The versions that added and that removed each data file, as the table's log says."""
+    added: dict[Path, int] = {}
+    removed: dict[Path, int] = {}
+    for entry in sorted((path / "_delta_log").glob("*.json")):
+        version = int(entry.stem)
+        for line in entry.read_text(encoding="utf-8").splitlines():
+            action = json.loads(line)
+            if "add" in action:
+                added.setdefault(path / unquote(action["add"]["path"]), version)
+            elif "remove" in action:
+                removed[path / unquote(action["remove"]["path"])] = version
+    return added, removed
 
 
 def versions_read(runtime: RuntimeDb, since: date | None) -> dict[str, set[int]]:

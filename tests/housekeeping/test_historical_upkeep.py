@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import date, timedelta
 from pathlib import Path
@@ -9,11 +10,19 @@ from pathlib import Path
 import polars as pl
 import pytest
 from deltalake import DeltaTable
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from prometheus.core.errors import StoreError
 from prometheus.core.time import TradingCalendar
 from prometheus.housekeeping.quarantine import prune
-from prometheus.housekeeping.tables import compact, vacuum, versions_of_replays, versions_read
+from prometheus.housekeeping.tables import (
+    compact,
+    vacuum,
+    versions_of_replays,
+    versions_read,
+    versions_that_hold,
+)
 from prometheus.stores.historical import HistoricalDb, StaleWriteError, WriteId
 from prometheus.stores.runtime import RuntimeDb
 
@@ -151,6 +160,31 @@ def test_vacuum_keeps_what_replays_need_and_says_first_what_it_would_do(
     )  # the last nights' versions hold every older night's file
     for version, day in enumerate(NIGHTS, 1):
         assert read(store, version).equals(seen[day])
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lives=st.lists(st.tuples(st.integers(1, 30), st.integers(1, 10)), min_size=1, max_size=8),
+    keep=st.sets(st.integers(0, 40), max_size=12),
+)
+def test_the_versions_that_hold_name_every_file_that_a_kept_version_names(
+    tmp_path_factory: pytest.TempPathFactory, lives: list[tuple[int, int]], keep: set[int]
+) -> None:
+    """Against a plain reading: of each file, whether any kept version, and any chosen one, lies in its life."""
+    path = tmp_path_factory.mktemp("table")
+    (path / "_delta_log").mkdir()
+    log: dict[int, list[str]] = {}
+    for place, (begin, length) in enumerate(lives):
+        log.setdefault(begin, []).append(json.dumps({"add": {"path": f"y%3D1/{place}"}}))
+        log.setdefault(begin + length, []).append(json.dumps({"remove": {"path": f"y%3D1/{place}"}}))
+    for version, lines in log.items():
+        (path / "_delta_log" / f"{version:020d}.json").write_text("\n".join(lines))
+    files = [path / "y=1" / str(place) for place in range(len(lives))]
+    chosen = versions_that_hold(path, files, sorted(keep))
+    assert set(chosen) <= keep
+    for begin, length in lives:
+        life = range(begin, begin + length)
+        assert any(version in life for version in chosen) == any(version in life for version in keep)
 
 
 def test_a_version_that_nobody_needs_is_gone_and_the_newest_stays(
