@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prometheus.core.errors import UserError
@@ -23,6 +23,7 @@ from prometheus.engines.assessment.families import (
     raw,
     standardised,
 )
+from prometheus.engines.assessment.learning import months_of
 from prometheus.engines.assessment.scoring import family_weights, score_of
 
 NAN = float("nan")
@@ -189,6 +190,21 @@ def test_an_instrument_that_did_not_trade_on_the_session_is_not_scored_and_moves
     np.testing.assert_allclose(
         found[:, others], cross_section(shuffled(known, others), 319, 0.01), atol=1e-12
     )
+
+
+@given(st.integers(252, 699))
+@settings(max_examples=12)
+def test_a_session_s_score_and_what_was_learnt_for_it_do_not_change_when_the_future_is_deleted(
+    row: int,
+) -> None:
+    known = evidence(sessions=700, instruments=15)
+    then = cut(known, row + 1)
+    whole = score_of(known, row, months_of(known, 0.01), EQUAL, AssessmentConfig())
+    alone = score_of(then, row, months_of(then, 0.01), EQUAL, AssessmentConfig())
+    np.testing.assert_array_equal(whole.score.parts, alone.score.parts)
+    np.testing.assert_array_equal(whole.learnt.factors, alone.learnt.factors)
+    ends = [end for end in month_ends(known.days) if 251 <= end < row]
+    assert whole.learnt.months == max(len(ends) - 1, 0)
 
 
 def test_months_end_where_a_later_month_begins_and_the_running_one_has_not_ended() -> None:

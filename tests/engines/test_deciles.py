@@ -61,6 +61,19 @@ def test_a_planted_difference_is_found_with_its_size_and_its_order(tmp_path: Pat
     assert 0 < report["turnover_best"] < 0.6
 
 
+def test_a_decile_s_return_is_what_its_members_earned_after_the_session(tmp_path: Path) -> None:
+    view = view_of(tmp_path, drift=0.0, seed=5)
+    found = deciles(view, [SESSIONS[300], SESSIONS[310]], CONFIG)
+    later = view.read("returns_daily").filter(pl.col("date") > SESSIONS[300], pl.col("date") <= SESSIONS[310])
+    earned = (
+        later.group_by("instrument_id").agg(ret_1d=(1 + pl.col("ret_1d")).product() - 1).sort("instrument_id")
+    )
+    for tenth in range(10):
+        members = found.members[0] == tenth
+        assert members.sum() == 8
+        assert found.returns[0, tenth] == pytest.approx(earned["ret_1d"].to_numpy()[members].mean())
+
+
 def test_in_pure_noise_nothing_is_found(tmp_path: Path) -> None:
     view = view_of(tmp_path, drift=0.0, seed=8)
     report = deciles(view, months(view), CONFIG).report()

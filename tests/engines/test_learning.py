@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prometheus.engines.assessment.combination import combine
 from prometheus.engines.assessment.config import AssessmentConfig
 from prometheus.engines.assessment.families import FAMILIES
 from prometheus.engines.assessment.learning import (
@@ -140,6 +141,16 @@ def test_each_month_is_ranked_with_what_was_learnt_before_it_began() -> None:
     assert changed.measured is not None
     assert (found.measured + changed.measured) / 2 == pytest.approx(own.measured * 29 / 30)
     assert found.used == pytest.approx((30 * found.measured + 60 * 0.02) / 90)
+
+
+def test_a_month_that_ends_on_the_session_of_the_score_has_not_yet_taught_anything() -> None:
+    # As on the night itself, which does not know that its month is over before it sees the next session.
+    first, second = months(2, 0.3)
+    assert first.until == second.row
+    config = AssessmentConfig(prior_months=1)
+    untaught = [rank_correlation(combine(one.scores, EQUAL, 2).total, one.ahead) for one in (first, second)]
+    found = information_coefficient([first, second], EQUAL, config)
+    assert found.measured == pytest.approx(np.mean([value for value in untaught if value is not None]))
 
 
 def test_without_months_the_coefficient_is_the_prior() -> None:

@@ -221,6 +221,12 @@ def test_a_night_looks_at_soft_targets_if_the_stability_engine_has_decided_and_s
     assert "stability" in engines_referred_to(home, session)
     reasons = {row["instrument_id"]: row["reason"] for row in home.runtime.universe(session, "US_EQ")}
     assert reasons[fragile] == "soft target: it looks so"
+    # Classes that no decision stands behind are nothing to go by.
+    with home.runtime.commit(home.runtime.claim("tamper", 1)) as connection:
+        home.runtime.replace(connection, "engine_decisions", {"engine": "stability"}, [])
+    again = home.job("universe", session)
+    assert again["soft_targets"] == without["soft_targets"]
+    assert "soft target" not in again["excluded_by"]
 
 
 def test_a_sector_cap_needs_sectors_and_takes_those_that_were_known_by_the_session(
@@ -242,6 +248,10 @@ def test_a_sector_cap_needs_sectors_and_takes_those_that_were_known_by_the_sessi
     )
     found = home.job("universe", session, core_size=20, satellite_size=8, sector_cap=0.5)
     assert (found["core"], found["satellite"]) == (10, 4)
+    refs = home.runtime.decisions(session, "US_EQ", "universe")[0]["input_refs"]
+    assert ["issuers", earlier.isoformat(), 60] in [
+        [r.get("table"), r.get("date"), r.get("rows")] for r in refs
+    ]
     assert found["excluded_by"]["sector"] > 0
 
 

@@ -66,7 +66,8 @@ def run(as_of_date: date, inputs: Inputs, config: UniverseConfig) -> Outcome:
     prices = view.read(PRICES, since=since, columns=["date", "instrument_id", "ret_1d", "dollar_volume"])
     recent = days[max(len(days) - config.quarantine_sessions, 0)]
     classes = {} if stability is None else _soft_targets(runtime, as_of_date, market_id)
-    sectors = {} if config.sector_cap is None else _sectors(view)
+    issuers = None if config.sector_cap is None else _issuers(view)
+    sectors = {} if issuers is None else _sectors(issuers)
     candidates = _candidates(view, runtime, as_of_date, market_id, prices, recent, config)
     candidates = [_marked(one, classes, sectors) for one in candidates]
     remembered = days[max(len(days) - 1 - config.memory_sessions, 0)]
@@ -76,6 +77,8 @@ def run(as_of_date: date, inputs: Inputs, config: UniverseConfig) -> Outcome:
     refs: list[Json] = [decision_ref(assessment), historical_ref(PRICES, prices, as_of_date)]
     if stability is not None:
         refs.append(decision_ref(stability))
+    if issuers is not None and not issuers.is_empty():
+        refs.append(historical_ref(ISSUERS, issuers, issuers["date"][-1]))
     if before_day is not None:
         refs.append(earlier_ref("universes", before_day, before_rows, ("instrument_id", "membership")))
     key = {"as_of_date": as_of_date, "market_id": market_id, "universe_id": config.universe_id}
@@ -134,15 +137,18 @@ def _soft_targets(runtime: RuntimeDb, as_of_date: date, market_id: str) -> dict[
     return {row["entity_id"]: (row["soft_target"], row["reason"]) for row in rows}
 
 
-def _sectors(view: HistoricalView) -> dict[str, str]:
-    """Sector of each instrument as it was last known; those without one are not limited."""
+def _issuers(view: HistoricalView) -> pl.DataFrame:
     if view.version(ISSUERS) is None:
         raise UserError(
             f"the universe's sector_cap needs sectors, and there is no table {ISSUERS}",
             hint="run the job that ingests issuers first, or leave sector_cap out",
         )
-    rows = view.read(ISSUERS, columns=["date", "instrument_id", "sector"])
-    return {name: sector for _, name, sector in rows.iter_rows() if sector is not None}
+    return view.read(ISSUERS, columns=["date", "instrument_id", "sector"])
+
+
+def _sectors(issuers: pl.DataFrame) -> dict[str, str]:
+    """Sector of each instrument as it was last known; those without one are not limited."""
+    return {name: sector for _, name, sector in issuers.iter_rows() if sector is not None}
 
 
 def _candidates(
