@@ -37,6 +37,7 @@ FEATURES = (
 )
 ENGINES = (
     engine_jobs.regime,
+    engine_jobs.stability,
     engine_jobs.assessment,
     engine_jobs.universe,
     engine_jobs.portfolio,
