@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
@@ -211,6 +212,29 @@ def test_a_night_passes_its_audit_and_an_edited_one_does_not(
     assert "the targets kept are not those that were decided" in found
     with pytest.raises(DecisionLogError):
         home.job("decision_log", session)
+
+
+def test_sectors_are_those_known_by_the_session_and_a_night_without_any_says_so(
+    new_home: Any, prices: Any, days: list[date]
+) -> None:
+    home = new_home("sectors", prices)
+    session = days[310]
+    home.night(session)
+    bare = home.job("portfolio", session)
+    assert "no sector limits: no instrument of the universe has a sector" in bare["notes"]
+    names = sorted(prices["instrument_id"].unique())
+    known = [(days[300], name, "energy" if place % 2 else "health") for place, name in enumerate(names[:-5])]
+    later = [(days[311], name, "retail") for name in names]
+    home.load(
+        "issuers", pl.DataFrame(known + later, schema=["date", "instrument_id", "sector"], orient="row")
+    )
+    told = home.job("portfolio", session, max_weight=0.08, sector_band=0.01)
+    assert "notes" not in told
+    action = home.runtime.decisions(session, "US_EQ", "portfolio")[0]["proposed_action"]
+    assert set(action["sectors"]) <= {"energy", "health", "unknown"}
+    for sector in action["sectors"].values():
+        assert abs(sector["weight"] - sector["share"] * told["invested"]) <= 0.01 + TOLERANCE
+    assert audit(session, home.known(session), home.runtime, market_id="US_EQ") == []
 
 
 @pytest.mark.parametrize(

@@ -142,9 +142,7 @@ def _set(
     sold = _prices(dollars, outside, np.full(len(outside), wildest), config).of(
         facts.array(held.weights, outside, 0.0)
     )
-    sector, sector_refs = (
-        facts.sectors_of(runtime, market_id, names) if config.sector_band is not None else ({}, [])
-    )
+    sector, sector_refs = facts.sectors_of(view, names) if config.sector_band is not None else ({}, [])
     styles, style_refs = facts.styles_of(view, as_of_date, tuple(config.max_exposures), names)
     known = sum(name in fragility.values for name in names)
     budgeted = bool(fragility.refs) and known >= FRAGILITY_COVERAGE * len(names)

@@ -18,7 +18,7 @@ from prometheus.stores.historical import HistoricalView
 from prometheus.stores.runtime import RuntimeDb
 from prometheus.stores.wide import FloatArray
 
-PRICES, STYLES = "prices_daily", "factor_exposures_daily"
+PRICES, STYLES, ISSUERS = "prices_daily", "factor_exposures_daily", "issuers"
 UNKNOWN = "unknown"
 SOFT_TARGET = "SOFT_TARGET"
 # Traded dollars are the median of a quarter of a year.
@@ -54,24 +54,24 @@ def fragility_of(runtime: RuntimeDb, as_of_date: date, market_id: str) -> Fragil
     )
 
 
-def sectors_of(runtime: RuntimeDb, market_id: str, names: Sequence[str]) -> tuple[dict[str, str], list[Json]]:
-    """The sector of each name (`UNKNOWN` if it has none), and what it was read from; empty if none has one."""
-    known = {row["issuer_id"]: row["attributes"].get("sector") for row in runtime.rows("issuers")}
-    issuer = {
-        row["instrument_id"]: row["issuer_id"] for row in runtime.rows("instruments", market_id=market_id)
-    }
-    found = {name: known.get(issuer.get(name)) or UNKNOWN for name in names}
-    if all(sector == UNKNOWN for sector in found.values()):
+def sectors_of(view: HistoricalView, names: Sequence[str]) -> tuple[dict[str, str], list[Json]]:
+    """The sector of each name as it was last known (`UNKNOWN` if it was not); empty if none of them has one."""
+    if view.version(ISSUERS) is None:
         return {}, []
-    read = sorted(found.items())
-    return found, [
-        {
-            "store": "runtime",
-            "table": "issuers",
-            "rows": len(read),
-            "digest": digest([list(one) for one in read]),
-        }
-    ]
+    rows = view.read(ISSUERS, columns=["date", "instrument_id", "sector"]).drop_nulls("sector")
+    rows = rows.filter(pl.col("instrument_id").is_in(list(names)))
+    if rows.is_empty():
+        return {}, []
+    known = {name: sector for _, name, sector in rows.iter_rows()}  # ascending: the last one stays
+    newest = rows["date"].max()
+    read: dict[str, Json] = {
+        "store": "historical",
+        "table": ISSUERS,
+        "date": str(newest),
+        "rows": rows.height,
+        "digest": digest([list(row) for row in rows.rows()]),
+    }
+    return {name: known.get(name, UNKNOWN) for name in names}, [read]
 
 
 def styles_of(
