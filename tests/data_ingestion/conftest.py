@@ -14,6 +14,7 @@ import pytest
 from prometheus.core.ids import Json
 from prometheus.core.settings import Settings, load_settings
 from prometheus.core.time import TradingCalendar
+from prometheus.data_ingestion.packs import shelf
 from prometheus.data_ingestion.panel import ReferencePanel
 from prometheus.data_ingestion.reference import ReferenceFiles, fetch_reference
 from prometheus.stores.desk import Desk, open_desk
@@ -99,6 +100,15 @@ def user_settings() -> Settings:
 @pytest.fixture(scope="session")
 def reference_files(user_settings: Settings) -> ReferenceFiles:
     return fetch_reference(user_settings.cache, user_settings.data_mirror)
+
+
+@pytest.fixture(scope="session")
+def packs(user_settings: Settings) -> Mapping[str, ReferenceFiles]:
+    """Package -> its real files, for every pack beside the panel."""
+    return {
+        pack.package: fetch_reference(user_settings.cache, user_settings.data_mirror, pack=pack)
+        for pack in shelf.ALL
+    }
 
 
 @pytest.fixture(scope="session")

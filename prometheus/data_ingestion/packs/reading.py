@@ -14,8 +14,8 @@ from polars.exceptions import PolarsError
 from prometheus.core.errors import DataError
 from prometheus.data_ingestion.datasets import DATASETS
 
-# Before any panel that comes with the desk, and as far back as the yield curve reaches. Older rows stay in the files.
-SINCE = date(1990, 1, 1)
+# As far back as the calendars go: an older row has no session to stand under. Such rows stay in the files.
+SINCE = date(2000, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
