@@ -263,6 +263,18 @@ def test_a_slip_of_the_decimal_point_is_an_outlier_and_the_value_after_it_is_non
         assert found.quarantine["date"].to_list() == [day]
 
 
+@pytest.mark.parametrize(("sessions", "counts"), [(22, {}), (23, {"outlier": 1})])
+def test_a_series_is_suspected_from_its_twenty_first_move_on_and_a_move_is_no_part_of_its_own_past(
+    sessions: int, counts: dict[str, int]
+) -> None:
+    young = pl.col("date").is_in(SESSIONS[-sessions:])
+    at = (pl.col("series_id") == "WTI") & (pl.col("date") == S)
+    slipped = made("macro").with_columns(
+        pl.when(at).then(pl.col("value") * 10).otherwise("value").alias("value")
+    )
+    assert verdict("macro", slipped.filter(young)).counts == counts
+
+
 def test_an_index_that_jumps_a_hundred_times_its_usual_move_is_an_outlier() -> None:
     level = 50.0 + 0.001 * pl.int_range(pl.len()).over("instrument_id")
     calm = made("indices").with_columns(

@@ -6,6 +6,7 @@ import json
 import threading
 from datetime import date, timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import polars as pl
 import pytest
@@ -185,6 +186,20 @@ def test_the_versions_that_hold_name_every_file_that_a_kept_version_names(
     for begin, length in lives:
         life = range(begin, begin + length)
         assert any(version in life for version in chosen) == any(version in life for version in keep)
+
+
+def test_of_many_plain_nights_one_version_holds_all(store: HistoricalDb, tmp_path: Path) -> None:
+    path = tmp_path / "historical" / "prices_daily"
+
+    def files_of(version: int) -> list[Path]:
+        names = DeltaTable(path, version=version).get_add_actions(flatten=True)["path"].to_pylist()
+        return [path / unquote(name) for name in names]
+
+    before = files_of(len(NIGHTS))
+    compact(tmp_path / "historical", files_at_least=2)
+    assert versions_that_hold(path, before, range(1, len(NIGHTS) + 1)) == [len(NIGHTS)]
+    assert versions_that_hold(path, files_of(1), [1, 2]) == [2]
+    assert versions_that_hold(path, [path / "of another time"], [1, 2]) == [1, 2]
 
 
 def test_a_version_that_nobody_needs_is_gone_and_the_newest_stays(
