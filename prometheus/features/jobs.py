@@ -160,10 +160,10 @@ def profiles(task: Task) -> dict[str, Json]:
         key = {"as_of_date": task.session, "market_id": task.market}
         desk.runtime.replace(connection, profile.SNAPSHOTS, key, rows)
     # After the snapshots: what a later night takes for seen has one.
-    frame = profile.vectors(view, known, list(reasons))
+    synthetic = {str(row["issuer_id"]) for row in found if row["synthetic"]}
+    frame = profile.vectors(view, known, list(reasons), synthetic)
     written = desk.writer.write_days(profile.TABLE, frame, days=[task.session])
-    synthetic = sum(bool(row["synthetic"]) for row in found)
-    return {"issuers": len(found), "synthetic": synthetic, "write": written.action}
+    return {"issuers": len(found), "synthetic": len(synthetic), "write": written.action}
 
 
 def _made_before(view: HistoricalView) -> pl.DataFrame:

@@ -58,7 +58,12 @@ COLUMNS: Mapping[str, Mapping[str, pl.DataType]] = {
         "instrument_id": _TEXT,
         **dict.fromkeys(numeric_embeddings.NAMES, pl.Float32()),
     },
-    text_embeddings.TABLE: {"text_id": _TEXT, "instrument_id": _TEXT, "vector": pl.List(pl.Float32)},
+    text_embeddings.TABLE: {
+        "text_id": _TEXT,
+        "instrument_id": _TEXT,
+        "vector": pl.List(pl.Float32),
+        "synthetic": _FLAG,
+    },
 }
 
 _CLASSES = ("issuer_id", "name", "sector", "industry")

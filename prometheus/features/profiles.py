@@ -14,7 +14,7 @@ of which nothing is known is 0, so that the product of two vectors is the mean l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 
 import numpy as np
@@ -50,7 +50,8 @@ def snapshots(
     facts = known_issuers.latest_facts(view, wanted)
     texts = recent_texts(view, wanted)
     market = _figures(view, wanted)
-    marked = pl.concat([part.select("issuer_id", "synthetic") for part in (wanted, facts, texts)])
+    encoded = _encoded(view, wanted)
+    marked = pl.concat([part.select("issuer_id", "synthetic") for part in (wanted, facts, texts, encoded)])
     made_up = set(marked.filter(pl.col("synthetic"))["issuer_id"])
     names = wanted.group_by("issuer_id").agg(pl.col("name", "sector", "industry").drop_nulls().first())
     who = {row["issuer_id"]: row for row in names.iter_rows(named=True)}
@@ -72,8 +73,10 @@ def snapshots(
     ]
 
 
-def vectors(view: HistoricalView, known: pl.DataFrame, issuers: Sequence[str]) -> pl.DataFrame:
-    """date, issuer_id and vector (float32) of each of `issuers`, in their order."""
+def vectors(
+    view: HistoricalView, known: pl.DataFrame, issuers: Sequence[str], synthetic: Collection[str]
+) -> pl.DataFrame:
+    """date, issuer_id, vector (float32) and synthetic of each of `issuers`, in their order."""
     wanted = known.filter(pl.col("issuer_id").is_in(issuers)).select("instrument_id", "issuer_id")
     session = view.as_of_date
     course = known_issuers.read(view, numeric_embeddings.TABLE, since=session)
@@ -90,6 +93,7 @@ def vectors(view: HistoricalView, known: pl.DataFrame, issuers: Sequence[str]) -
             "date": pl.Series([session] * len(issuers), dtype=pl.Date),
             "issuer_id": pl.Series(issuers, dtype=pl.String),
             "vector": pl.Series(joined.astype(np.float32)).cast(pl.List(pl.Float32)),
+            "synthetic": pl.Series([issuer in synthetic for issuer in issuers], dtype=pl.Boolean),
         }
     )
 
@@ -133,17 +137,23 @@ def _plain(value: object) -> Json:
 
 
 def _text_part(view: HistoricalView, wanted: pl.DataFrame, issuers: Sequence[str]) -> FloatArray:
-    since = view.as_of_date - timedelta(days=TEXTS_OF_DAYS)
-    rows = known_issuers.read(view, text_embeddings.TABLE, since=since).join(wanted, on="instrument_id")
+    rows = _encoded(view, wanted)
     if rows.is_empty():
         return np.zeros((len(issuers), TEXT_NUMBERS))
-    rows = rows.sort("issuer_id", "text_id")
-    # Years in which the encoder changed hold vectors of two lengths: those of the newest count.
-    numbers = known_issuers.read(view, text_embeddings.TABLE, since=since)["vector"].list.len()[-1]
-    rows = rows.filter(pl.col("vector").list.len() == numbers)
+    numbers = int(rows["vector"].list.len()[0])
     names = [f"n{number}" for number in range(numbers)]
     spread = rows["vector"].list.to_struct(fields=names).struct.unnest()
     return _means(rows["issuer_id"], spread, issuers)
+
+
+def _encoded(view: HistoricalView, wanted: pl.DataFrame) -> pl.DataFrame:
+    """The vectors of the last year's texts about the issuers of `wanted`, by issuer and text."""
+    since = view.as_of_date - timedelta(days=TEXTS_OF_DAYS)
+    rows = known_issuers.read(view, text_embeddings.TABLE, since=since)
+    # A year in which the encoder changed may hold vectors of two lengths: those of the newest count.
+    rows = rows.filter(pl.col("vector").list.len() == pl.col("vector").list.len().last())
+    owners = wanted.select("instrument_id", "issuer_id")
+    return rows.join(owners, on="instrument_id").sort("issuer_id", "text_id")
 
 
 def _part(

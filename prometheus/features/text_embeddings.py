@@ -27,7 +27,7 @@ def gap(view: HistoricalView, encoder: str) -> tuple[Gap, pl.DataFrame]:
     """
     if view.version(TEXTS) is None:
         return Gap((), view.as_of_date, {}), pl.DataFrame()
-    texts = view.read(TEXTS, columns=["date", "text_id", "instrument_id", "title", "body"])
+    texts = view.read(TEXTS, columns=["date", "text_id", "instrument_id", "title", "body", "synthetic"])
     wanted = day_stamps(texts.with_columns(pl.lit(encoder).alias("encoder")))
     present = view.stamps(TABLE)
     missing = tuple(
@@ -40,7 +40,7 @@ def gap(view: HistoricalView, encoder: str) -> tuple[Gap, pl.DataFrame]:
 
 
 def compute(texts: pl.DataFrame, encoder: TextEncoder) -> pl.DataFrame:
-    """date, text_id, instrument_id, encoder, vector (float32) for each row of `texts` (date, ..., title, body)."""
+    """date, text_id, instrument_id, encoder, vector (float32), synthetic for each row of `texts`."""
     whole = texts.select(pl.concat_str("title", "body", separator="\n", ignore_nulls=True)).to_series()
     vectors = encode(whole.fill_null("").to_list(), encoder)
     return texts.select(
@@ -49,6 +49,7 @@ def compute(texts: pl.DataFrame, encoder: TextEncoder) -> pl.DataFrame:
         "instrument_id",
         pl.lit(encoder.name).alias("encoder"),
         pl.Series("vector", vectors).cast(pl.List(pl.Float32)),
+        "synthetic",
     )
 
 

@@ -29,8 +29,8 @@ COLUMNS = {
     exposures.TABLE: list(exposures.STYLES),
     factor_returns.TABLE: ["factor", "ret"],
     numeric_embeddings.TABLE: [numeric_embeddings.NAMES[0], numeric_embeddings.NAMES[-1]],
-    text_embeddings.TABLE: ["text_id", "instrument_id", "encoder", "vector"],
-    profiles.TABLE: ["issuer_id", "vector"],
+    text_embeddings.TABLE: ["text_id", "instrument_id", "encoder", "vector", "synthetic"],
+    profiles.TABLE: ["issuer_id", "vector", "synthetic"],
     profiles.SNAPSHOTS: ["profile", "reasons", "synthetic"],
     stability_components.TABLE: [*stability_components.COMPONENTS, "fragility"],
 }

@@ -267,6 +267,21 @@ def test_the_same_session_again_gives_the_same_rows_and_a_later_night_changes_no
     assert home.view(DAYS[1]).read(profiles.TABLE).equals(before[1])
 
 
+def test_what_was_made_of_a_made_up_text_says_so_even_when_newer_ones_are_real(
+    tmp_path: Path, task_for: TaskFor, monkeypatch: Any
+) -> None:
+    old = text(DAYS[0], "SYN_1", synthetic=True)
+    texts = rows("texts", old, *(text(DAYS[1], f"t{n}") for n in range(6)), text(DAYS[1], "g", "GOOG"))
+    home = Home(tmp_path, prices_daily=PRICES, issuers=ISSUERS, texts=texts)
+    monkeypatch.setenv("PROMETHEUS_HOME", str(tmp_path))
+    jobs.text_embeddings(task_for(DAYS[1], "text_embeddings"))
+    home.night(task_for(DAYS[1], "profiles"))
+    flags = {name: row["synthetic"] for name, row in home.snapshots(DAYS[1]).items()}
+    assert flags == {"ALPHABET": False, "MICROSOFT": True, "SYN_A": True}
+    kept = home.view(DAYS[1]).read(profiles.TABLE)
+    assert dict(kept.select("issuer_id", "synthetic").iter_rows()) == flags
+
+
 def test_a_desk_that_knows_prices_alone_has_profiles_of_its_instruments(
     tmp_path: Path, task_for: TaskFor
 ) -> None:

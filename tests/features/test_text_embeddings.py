@@ -78,10 +78,13 @@ def test_a_text_without_words_is_near_to_nothing(encoder: TextEncoder) -> None:
             "instrument_id": [None],
             "title": [None],
             "body": [None],
+            "synthetic": [True],
         },
         schema_overrides={"instrument_id": pl.String, "title": pl.String, "body": pl.String},
     )
-    assert set(embedding.compute(frame, encoder)["vector"][0]) == {0.0}
+    found = embedding.compute(frame, encoder)
+    assert set(found["vector"][0]) == {0.0}
+    assert found["synthetic"].to_list() == [True]  # what was made of a made-up text says so
 
 
 def test_nothing_asks_the_network_and_logging_stays_as_it_was(tmp_path: Path) -> None:
@@ -186,6 +189,7 @@ def test_each_night_encodes_its_own_texts_and_the_result_is_that_of_a_bulk_load(
         "instrument_id": pl.String,
         "encoder": pl.String,
         "vector": pl.List(pl.Float32),
+        "synthetic": pl.Boolean,
     }
     assert kept(bulk, DAYS[1])["text_id"].sort().to_list() == ["a", "b", "c"]
 
