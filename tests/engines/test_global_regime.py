@@ -157,9 +157,10 @@ def test_a_series_with_a_short_history_is_left_out_and_nothing_needs_macro(
 def test_a_spread_is_that_of_the_newest_periods_published_so_far(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.keep("US_EQ", "correlation_panels", panel(1, 0.15))
-    rows = macro()
+    rows = macro().filter(~((pl.col("series_id") == "BAA") & (pl.col("date") == DAYS[LAST])))
     back = rows.filter(pl.col("series_id") == "BAA").tail(1)
-    revised = back.with_columns(period=pl.lit(DAYS[0]), value=pl.lit(99.0))  # an old month, revised tonight
+    # An old month is revised tonight, on which nothing newer is published.
+    revised = back.with_columns(date=pl.lit(DAYS[LAST]), period=pl.lit(DAYS[0]), value=pl.lit(99.0))
     world.keep("US_EQ", "macro_daily", pl.concat([rows, revised]))
     now = of_globe(world.view(), CONFIG.globe, 252).now["credit_spread"]
     assert now == pytest.approx(back["value"][0] - 5.0)
