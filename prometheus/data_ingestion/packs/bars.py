@@ -13,9 +13,8 @@ from prometheus.data_ingestion.packs.reading import as_dataset, read_table
 from prometheus.data_ingestion.packs.timing import same_day
 from prometheus.data_ingestion.reference import ReferenceFiles
 
-SHARES_A_LOT = (
-    100  # bytetheory's volumes are in round lots: 1 / 100 of the shares in bokeh's file on the same days
-)
+# Volumes of bytetheory are in round lots: a hundredth of the shares in bokeh's file on the same days.
+SHARES_A_LOT = 100
 BAR_NOTES = ("bars are as traded: splits and dividends are not adjusted",)
 ACTION_NOTES = (
     "splits and dividends of five companies only, as their vendor's adjustment factors imply them",

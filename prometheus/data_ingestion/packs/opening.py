@@ -87,9 +87,8 @@ def _open(
         rows = parse(*map(partial(_fetch, wanted), packs))
     except ReferenceUnavailableError:
         raise
-    except (
-        DataError
-    ) as error:  # a damaged file, a mirror that lacks it: for a night that can do without, the same
+    except DataError as error:
+        # A damaged file, or a mirror that lacks it: for a night that can do without, the same.
         raise ReferenceUnavailableError(error.message, allowed=error.allowed, hint=error.hint) from error
     name = "reference:" + "+".join(f"{pack.package}-{pack.version}" for pack in packs)
     return PackSource(name, wanted.dataset, notes, rows)
