@@ -90,7 +90,7 @@ def test_a_job_s_last_will_is_done_within_the_grace(local: Any, tmp_path: Path) 
 import time
 def job(task):
     try:
-        open("{tmp_path}/ready", "w").write("\\n")
+        __import__("pathlib").Path("{tmp_path}/ready").write_text("\\n")
         time.sleep(1000)
     finally:
         print("cleaned")
@@ -110,7 +110,7 @@ def test_a_cancelled_job_that_returns_all_the_same_has_failed_and_its_worker_is_
 import os, time
 def job(task):
     try:
-        open("{tmp_path}/ready", "w").write("\\n")
+        __import__("pathlib").Path("{tmp_path}/ready").write_text("\\n")
         time.sleep(1000)
     except BaseException:
         return os.getpid()
