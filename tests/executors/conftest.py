@@ -16,7 +16,7 @@ from prometheus.core.demand import Demand
 from prometheus.executors.contract import Executor, Fact, Failed, Launch, Succeeded
 from prometheus.executors.local.executor import LocalExecutor
 
-PATIENCE_US = 20_000_000  # no test waits so long unless it fails
+PATIENCE_US = 60_000_000  # no test waits so long unless it fails
 
 
 @dataclass
@@ -94,7 +94,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def dies(pid: int, seconds: float = 10.0) -> bool:
+def dies(pid: int, seconds: float = 60.0) -> bool:
     """Wait for a process that is not our child to end; whether it did."""
     try:
         handle = os.pidfd_open(pid)
