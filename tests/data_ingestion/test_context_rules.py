@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from prometheus.core.errors import DataError
 from prometheus.core.time import TradingCalendar
 from prometheus.data_ingestion.datasets import DATASETS
+from prometheus.data_ingestion.own_rows import MAY_BE_ABSENT
 from prometheus.data_ingestion.validation.context import (
     NOTHING,
     Beside,
@@ -200,7 +201,10 @@ PLANTED: list[tuple[str, dict[str, object], str]] = [
     ("indices", {"high": 1e9}, "wild_bar"),
     ("ohlcv", {"high": 1.0, "low": 0.9}, "inconsistent_bar"),
     ("indices", {"low": 1e4, "high": 2e4}, "inconsistent_bar"),
-    *((dataset, {"volume": None}, "missing_volume") for dataset in ("ohlcv", "indices")),
+    ("indices", {"open": 0.0}, "missing_price"),
+    ("ohlcv", {"open": None}, "missing_price"),
+    ("ohlcv", {"volume": None}, "missing_volume"),
+    ("indices", {"volume": math.nan}, "missing_volume"),
     *((dataset, {"volume": -1.0}, "negative_volume") for dataset in ("ohlcv", "indices", "futures")),
     ("ohlcv", {"volume": 0.0}, "zero_volume"),
     ("corporate_actions", {"action": "rights"}, "unknown_action"),
@@ -244,6 +248,16 @@ def test_a_bad_row_is_quarantined_under_its_rule(dataset: str, values: dict[str,
     assert set(found.quarantine["rule"]) <= {rule, *COMPANIONS.get(rule, ())}
     assert found.quarantine["date"].unique().to_list() == [S]
     assert quality_of(found.findings) == "degraded"  # one row of the few of the session
+
+
+@pytest.mark.parametrize("dataset", sorted(MAY_BE_ABSENT))
+def test_what_a_vendor_need_not_have_is_not_missed(dataset: str) -> None:
+    absent = MAY_BE_ABSENT[dataset]
+    rows = made(dataset).with_columns(pl.lit(None, made(dataset).schema[name]).alias(name) for name in absent)
+    if dataset == "corporate_actions":  # of these a split has a ratio and a dividend an amount, or they say nothing
+        rows = rows.with_columns(action=pl.lit("spin_off"))
+    found = verdict(dataset, rows)
+    assert (found.counts, found.clean.height, found.findings) == ({}, rows.height, ())
 
 
 def test_an_index_that_moves_as_none_ever_did_is_quarantined() -> None:

@@ -177,9 +177,6 @@ def _named(suspects: pl.DataFrame, limits: ContextLimits) -> pl.DataFrame:
         loose = row["difference"] is None and row["gap"] == 1
         tolerance = limits.split_tolerance_alone if loose else limits.split_tolerance
         is_split = abs(math.log(near / ratio)) <= tolerance
-        loose = row["difference"] is None and row["gap"] == 1
-        tolerance = limits.split_tolerance_alone if loose else limits.split_tolerance
-        is_split = abs(math.log(near / ratio)) <= tolerance
         proposal = _proposal(row, ratio, f"split ratio={near:.6g} ({name})" if is_split else None)
         rows.append(
             {

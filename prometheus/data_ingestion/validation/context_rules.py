@@ -96,6 +96,11 @@ def _not_positive(*columns: str) -> pl.Expr:
     return pl.any_horizontal(*(_not_a_number(column) | (pl.col(column) <= 0) for column in columns))
 
 
+def _if_known(bad: pl.Expr, column: str) -> pl.Expr:
+    """`bad` for a column that a vendor need not have (`own_rows.MAY_BE_ABSENT`)."""
+    return pl.col(column).is_not_null() & bad
+
+
 def _common(*names: str) -> tuple[Rule, ...]:
     return (
         Rule(
@@ -113,24 +118,25 @@ def _common(*names: str) -> tuple[Rule, ...]:
     )  # fmt: skip
 
 
-def _bars(limits: ContextLimits) -> tuple[Rule, ...]:
+def _bars(limits: ContextLimits, *, close_alone: bool = False) -> tuple[Rule, ...]:
+    """What a bar must keep; `close_alone`: its vendor may have no more than a close, as of many indices."""
     body_low, body_high = pl.min_horizontal("open", "close"), pl.max_horizontal("open", "close")
     outside = (pl.col("low") > body_low * (1 + limits.bar_tolerance)) | (
         pl.col("high") < body_high * (1 - limits.bar_tolerance)
     )
+    prices, volume = _not_positive("open", "high", "low", "close"), _not_a_number("volume")
+    if close_alone:
+        others = (_if_known(_not_positive(name), name) for name in ("open", "high", "low"))
+        prices, volume = pl.any_horizontal(_not_positive("close"), *others), _if_known(volume, "volume")
     return (
-        Rule(
-            "missing_price",
-            _not_positive("open", "high", "low", "close"),
-            "a price of the bar is missing, not positive or no finite number",
-        ),
+        Rule("missing_price", prices, "a price of the bar is missing, not positive or no finite number"),
         Rule("inconsistent_bar", outside, "open or close lies outside the day's low and high"),
         Rule(
             "wild_bar",
             (pl.col("high") / pl.col("low")).log() > limits.bar_range,
             "the day's high is several times its low",
         ),
-        Rule("missing_volume", _not_a_number("volume"), "its volume is missing or no finite number"),
+        Rule("missing_volume", volume, "its volume is missing or no finite number"),
         Rule("negative_volume", pl.col("volume") < 0, "volume cannot be negative"),
     )
 
@@ -146,7 +152,7 @@ def received_rules(dataset: str, limits: ContextLimits) -> tuple[Rule, ...]:
             *_bars(limits),
             Rule("zero_volume", pl.col("volume") == 0, "no trade on a trading day: no market made the price"),
         ),
-        "indices": (*_common("instrument_id"), *_bars(limits)),
+        "indices": (*_common("instrument_id"), *_bars(limits, close_alone=True)),
         "corporate_actions": (
             *_common("instrument_id"),
             Rule(
@@ -216,7 +222,7 @@ def received_rules(dataset: str, limits: ContextLimits) -> tuple[Rule, ...]:
         "futures": (
             *_common("instrument_id"),
             Rule("missing_price", _not_a_number("settle"), "its settlement is missing or no finite number"),
-            Rule("missing_return", _not_a_number("ret_1d"), "its return is missing or no finite number"),
+            Rule("missing_return", _if_known(_not_a_number("ret_1d"), "ret_1d"), "its return is no finite number"),
             Rule("impossible_return", pl.col("ret_1d").abs() >= 1.0, "a day's return of everything or more"),
             Rule("negative_volume", pl.col("volume") < 0, "volume cannot be negative"),
         ),
