@@ -210,8 +210,11 @@ def _tell(face: Face, report: RunReport, command: str) -> None:
     out.print()
     for slo in report.slos:
         out.print(slo_line(slo.name, slo.state, slo.deadline_us, slo.finished_us, last), soft_wrap=True)
-    for note in notes_of(report):
-        out.print(f"\n! {cell(note)}", soft_wrap=True)
+    notes = notes_of(report)
+    if notes:
+        out.print("\nTo know of these results:")
+    for note in notes:
+        out.print(f"! {cell(note)}", soft_wrap=True)
     _failures(face, report, command, out)
 
 

@@ -47,14 +47,14 @@ class Ingested:
         return {
             "source": None if self.source is None else self.source.name,
             "synthetic": self.source is not None and self.source.synthetic,
-            "notes": [] if self.source is None else list(self.source.notes),
+            "notes": list(self.source.notes) if self.source is not None and self.rows else [],
             "table": DATASETS[self.dataset].staged,
             "rows": self.rows,
             "days": self.days,
             "session_rows": self.session_rows,
             "first_day": None if self.first_day is None else self.first_day.isoformat(),
             "action": self.action,
-            "gap": self.session_rows == 0,
+            "gap": any(fact.kind == "gap" for fact in self.facts),
             "facts": [fact.detail for fact in self.facts],
         }
 
@@ -71,7 +71,7 @@ def ingest(
     """Stage `session`, every earlier one that is not yet staged, and what is said otherwise now; in one commit.
 
     A dataset that comes when it comes may have nothing for the session, or no source at all: that is noted in
-    `vendor_facts`. A daily one that has nothing yet raises `TryAgain` in the first `patience` attempts. Raises
+    `vendor_facts`, unless the source is closed: an archive without a row for a day owes none. A daily one that has nothing yet raises `TryAgain` in the first `patience` attempts. Raises
     `DataError` after that, at once if nothing can come any more, and if `session` is no trading day.
     """
     _check_session(session, calendar)
@@ -120,7 +120,7 @@ def _facts(
         facts += vendor_facts.thin(view, spec, tonight, session)
         if not any(fact.kind == "late" for fact in facts):
             facts += vendor_facts.came_late(desk, spec.name, session, tonight)
-    elif tonight.is_empty():
+    elif tonight.is_empty() and not source.closed:
         facts.append(vendor_facts.nothing_new(source.name, spec.name, session))
     return tuple(facts)
 

@@ -31,7 +31,10 @@ class Source(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of results must know, such as survivorship bias."""
+        """What a reader of results must know, such as survivorship bias; told on nights that stage rows of it.
+
+        Limits that bias nothing stand in docs/reference-data.md.
+        """
 
     @property
     def datasets(self) -> frozenset[str]:

@@ -254,7 +254,9 @@ def test_a_bad_row_is_quarantined_under_its_rule(dataset: str, values: dict[str,
 def test_what_a_vendor_need_not_have_is_not_missed(dataset: str) -> None:
     absent = MAY_BE_ABSENT[dataset]
     rows = made(dataset).with_columns(pl.lit(None, made(dataset).schema[name]).alias(name) for name in absent)
-    if dataset == "corporate_actions":  # of these a split has a ratio and a dividend an amount, or they say nothing
+    if (
+        dataset == "corporate_actions"
+    ):  # of these a split has a ratio and a dividend an amount, or they say nothing
         rows = rows.with_columns(action=pl.lit("spin_off"))
     found = verdict(dataset, rows)
     assert (found.counts, found.clean.height, found.findings) == ({}, rows.height, ())

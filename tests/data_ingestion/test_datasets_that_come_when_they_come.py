@@ -84,7 +84,7 @@ def test_nights_one_after_the_other_and_all_at_once_stage_the_same_rows(
 def test_a_night_without_rows_is_a_noted_gap_and_no_failure(
     make_desk: MakeDesk, make_source: MakeSource
 ) -> None:
-    source = make_source(others={"macro": macro(FRIDAY)})
+    source = make_source(others={"macro": macro(FRIDAY)}, closed=False)
     desk = make_desk(MONDAY, "ingest_macro")
     done = ingest(desk, source, "macro", MONDAY, US)
     assert done.as_json()["gap"] is True
@@ -92,6 +92,20 @@ def test_a_night_without_rows_is_a_noted_gap_and_no_failure(
     source.others = {"macro": macro(FRIDAY, MONDAY)}
     again = ingest(make_desk(MONDAY, "ingest_macro", attempt=2), source, "macro", MONDAY, US)
     assert again.as_json()["gap"] is False
+    assert facts(desk) == []
+
+
+def test_an_archive_owes_no_row_and_warns_of_itself_only_where_it_gave_some(
+    make_desk: MakeDesk, make_source: MakeSource
+) -> None:
+    source = make_source(others={"macro": macro(FRIDAY)}, notes=("of one vintage",))
+    told = {}
+    for session in (FRIDAY, MONDAY):
+        desk = make_desk(session, "ingest_macro")
+        done = ingest(desk, source, "macro", session, US).as_json()
+        assert isinstance(done, dict)
+        told[session] = (done["gap"], done["facts"], done["notes"], done["session_rows"])
+    assert told == {FRIDAY: (False, [], ["of one vintage"], 1), MONDAY: (False, [], [], 0)}
     assert facts(desk) == []
 
 

@@ -15,10 +15,6 @@ from prometheus.data_ingestion.reference import ReferenceFiles
 
 # Volumes of bytetheory are in round lots: a hundredth of the shares in bokeh's file on the same days.
 SHARES_A_LOT = 100
-BAR_NOTES = ("bars are as traded: splits and dividends are not adjusted",)
-ACTION_NOTES = (
-    "splits and dividends of five companies only, as their vendor's adjustment factors imply them",
-)
 _PRICES = ("Open", "High", "Low", "Close")
 
 # A day's growth of (adjusted / close) is 1 + dividend / close: below this a dividend, from it on a split. The largest

@@ -25,7 +25,6 @@ FILES: Mapping[str, str] = {
     "NVDA": "nvda.json",
 }
 NOTES = (
-    "facts of five companies, from 2018 on",
     "a filing may carry a day's date until 17:30 in New York: the night of that day can see it an hour early",
 )
 

@@ -18,10 +18,7 @@ from prometheus.data_ingestion.packs.reading import as_dataset
 from prometheus.data_ingestion.reference import ReferenceFiles
 
 KNOWN_FROM = date(2007, 1, 3)  # the panel's first file begins on it
-NOTES = (
-    "names and sectors are of autumn 2013; used before, they look ahead in classification alone",
-    "a company that is not on the list has no sector",
-)
+NOTES = ("names and sectors are of autumn 2013; used before, they look ahead in classification alone",)
 # The panel's tickers are of 2016, the list's of 2013: the same company under the ticker it took later.
 RENAMED: Mapping[str, str] = {
     "ANTM": "WLP",  # WellPoint became Anthem in 2014

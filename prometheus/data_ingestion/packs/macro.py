@@ -21,10 +21,7 @@ from prometheus.data_ingestion.packs.timing import (
 )
 from prometheus.data_ingestion.reference import ReferenceFiles
 
-NOTES = (
-    "monthly series without a day of publication are taken as known on the last weekday of the next month",
-    "the core CPI is of one vintage (December 2018): older values hold revisions that came later",
-)
+NOTES = ("the core CPI is of one vintage (December 2018): older values hold revisions that came later",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,17 +37,17 @@ def open_indices(wanted: Wanted) -> Source:
 
 def open_fx(wanted: Wanted) -> Source:
     """The ECB's reference rates."""
-    return _open(wanted, (shelf.CURRENCIES,), rates.parse_fx, rates.FX_NOTES)
+    return _open(wanted, (shelf.CURRENCIES,), rates.parse_fx)
 
 
 def open_bars(wanted: Wanted) -> Source:
     """Raw bars of one year for 524 stocks, of thirteen years for five."""
-    return _open(wanted, (shelf.BYTETHEORY, shelf.BOKEH), bars.parse_bars, bars.BAR_NOTES)
+    return _open(wanted, (shelf.BYTETHEORY, shelf.BOKEH), bars.parse_bars)
 
 
 def open_actions(wanted: Wanted) -> Source:
     """Splits and dividends of five companies."""
-    return _open(wanted, (shelf.BOKEH,), bars.parse_actions, bars.ACTION_NOTES)
+    return _open(wanted, (shelf.BOKEH,), bars.parse_actions)
 
 
 def open_facts(wanted: Wanted) -> Source:

@@ -17,7 +17,6 @@ CURRENCIES = (
     *("AUD", "CAD", "CHF", "CNY", "DKK", "GBP", "HKD"),
     *("JPY", "KRW", "NOK", "NZD", "SEK", "SGD", "USD"),
 )
-FX_NOTES = ("the ECB's reference rates are for information; nobody could trade at them",)
 
 
 def parse_indices(arch: ReferenceFiles) -> pl.DataFrame:
