@@ -58,7 +58,10 @@ def _known(desk: Desk, session: date) -> pl.DataFrame:
     if view.last_date(table) is None:
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     rows = view.read(table, columns=["row_date", *columns]).drop_nulls(["instrument_id", "issuer_id"])
-    ordered = rows.sort("instrument_id", "row_date", maintain_order=True)
+    # What claims a later day is staged too, for validation to find; it names nobody yet.
+    ordered = rows.filter(pl.col("row_date") <= session).sort(
+        "instrument_id", "row_date", maintain_order=True
+    )
     return ordered.unique("instrument_id", keep="last", maintain_order=True)
 
 

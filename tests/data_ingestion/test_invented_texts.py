@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 import pytest
@@ -12,6 +12,7 @@ from prometheus.core.time import TradingCalendar
 from prometheus.data_ingestion.choose import choose_source
 from prometheus.data_ingestion.datasets import DATASETS
 from prometheus.data_ingestion.jobs import ingest_issuers, ingest_texts
+from prometheus.data_ingestion.listing import list_issuers
 from prometheus.data_ingestion.panel import ReferencePanel
 from prometheus.data_ingestion.synthetic_texts import COMPANIES, FEWEST, MOST, SyntheticTexts
 from prometheus.stores.desk import Desk
@@ -84,7 +85,7 @@ def test_real_texts_are_had_by_asking_and_never_mix_with_invented_ones(
     assert (asked["synthetic"], asked["session_rows"]) == (False, 3)
     later = ingest_texts(make_task(date(2025, 11, 4), "ingest_texts"))  # the store keeps to its source
     assert isinstance(later, dict)
-    assert (later["source"], later["gap"]) == (asked["source"], True)
+    assert (later["source"], later["session_rows"]) == (asked["source"], 0)
 
 
 def test_instruments_learn_their_issuers_and_learn_nothing_twice(
@@ -115,3 +116,19 @@ def test_instruments_learn_their_issuers_and_learn_nothing_twice(
     again = ingest_issuers(make_task(date(2016, 6, 27), "ingest_issuers"))
     assert isinstance(again, dict)
     assert again["listed"] == {"issuers": 0, "instruments": 0, "without_issuer": 1}
+
+
+def test_who_is_named_for_tomorrow_stands_behind_nothing_today(make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk(DAY, "ingest_issuers")
+    days = {"today": DAY, "tomorrow": DAY + timedelta(days=3)}
+    rows = pl.DataFrame(
+        [
+            {"date": DAY, "row_date": day, "instrument_id": "A", "issuer_id": name, "name": name}
+            | {"sector": "Energy", "industry": None, "source": "frames", "synthetic": False}
+            for name, day in days.items()
+        ],
+        schema_overrides={"industry": pl.String},
+    )
+    desk.writer.write_days("issuers_staged", rows)
+    assert list_issuers(desk, DAY).issuers == 1
+    assert [row["issuer_id"] for row in desk.runtime.rows("issuers")] == ["today"]

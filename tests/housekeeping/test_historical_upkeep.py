@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -263,4 +263,3 @@ def test_old_quarantined_rows_leave_and_younger_ones_stay(tmp_path: Path) -> Non
     left = store.as_of(END, market="US_EQ").read("quarantine")
     assert left["date"].unique().sort().to_list() == NIGHTS[2:4]
     assert prune(tmp_path, NIGHTS[2]) == 0
-    assert timedelta(days=1) + NIGHTS[2] > NIGHTS[2]
