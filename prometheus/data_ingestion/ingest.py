@@ -71,8 +71,9 @@ def ingest(
     """Stage `session`, every earlier one that is not yet staged, and what is said otherwise now; in one commit.
 
     A dataset that comes when it comes may have nothing for the session, or no source at all: that is noted in
-    `vendor_facts`, unless the source is closed: an archive without a row for a day owes none. A daily one that has nothing yet raises `TryAgain` in the first `patience` attempts. Raises
-    `DataError` after that, at once if nothing can come any more, and if `session` is no trading day.
+    `vendor_facts`, unless the source is closed: an archive without a row for a day owes none. A daily one that has
+    nothing yet raises `TryAgain` in the first `patience` attempts. Raises `DataError` after that, at once if nothing can
+    come any more, and if `session` is no trading day.
     """
     _check_session(session, calendar)
     if source is None:

@@ -208,6 +208,10 @@ def three(task):
     _, report, _ = outcome(start(body))
     assert report["notes"] == ["SYNTHETIC DATA: no real stock"]
     assert "SYNTHETIC DATA" in Path(report["picture"]).read_text()
+    again = [sys.executable, "-m", "prometheus", "run", "wrong.py:p", "--session", "2016-06-24"]
+    environ = {**os.environ, "WRONG_HERE": str(tmp_path)}
+    told = subprocess.run(again, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True, check=True)
+    assert told.stdout.endswith("\nTo know of these results:\n! SYNTHETIC DATA: no real stock\n")
 
 
 def test_a_hundred_megabytes_on_stdout_cost_a_bounded_log_and_nothing_else(
