@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from sqlite3 import OperationalError
+from time import monotonic, sleep
 from typing import Any
 
 import sqlalchemy as sa
@@ -377,10 +379,27 @@ def _engine(url: str) -> sa.Engine:
 def _set_up_sqlite(connection: Any, _record: object) -> None:  # a DBAPI connection has no common type
     connection.isolation_level = None  # transactions begin when we say so: see _begin_sqlite
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _use_wal(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:  # a DBAPI cursor has no common type
+    """Switch the file to WAL, once; other processes that make the same new database are waited for.
+
+    SQLite's own timeout does not cover this switch: it answers "locked" at once while another process writes.
+    """
+    until = monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except OperationalError as error:
+            if "locked" not in str(error) or monotonic() > until:
+                raise
+            sleep(0.02)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

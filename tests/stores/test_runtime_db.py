@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import multiprocessing
+import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -322,3 +324,15 @@ def test_several_processes_make_and_write_one_new_database(url: str) -> None:
         writer.join(60)
         assert writer.exitcode == 0
     assert len(RuntimeDb(url).rows("markets")) == 30
+
+
+def test_a_new_file_that_another_process_is_writing_is_waited_for(tmp_path: Path) -> None:
+    """SQLite answers "locked" at once, without its timeout, when a file that is written is to be switched to WAL."""
+    other = sqlite3.connect(tmp_path / "new.db", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE theirs (x)")
+    other.execute("BEGIN EXCLUSIVE")
+    letting_go = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+    letting_go.start()
+    assert RuntimeDb(f"sqlite:///{tmp_path / 'new.db'}").upgrade() == schema.HEAD
+    letting_go.join()
+    other.close()
