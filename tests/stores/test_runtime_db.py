@@ -330,7 +330,7 @@ def test_a_new_file_that_another_process_is_writing_is_waited_for(tmp_path: Path
     """SQLite answers "locked" at once, without its timeout, when a file that is written is to be switched to WAL."""
     other = sqlite3.connect(tmp_path / "new.db", isolation_level=None, check_same_thread=False)
     other.execute("CREATE TABLE theirs (x)")
-    other.execute("BEGIN EXCLUSIVE")
+    other.execute("BEGIN IMMEDIATE")
     letting_go = threading.Timer(0.3, other.execute, ["ROLLBACK"])
     letting_go.start()
     assert RuntimeDb(f"sqlite:///{tmp_path / 'new.db'}").upgrade() == schema.HEAD
