@@ -52,13 +52,8 @@ def volatility(task: Task) -> dict[str, Json]:
 def factors(task: Task) -> dict[str, Json]:
     """prices_daily -> factor_exposures_daily (six styles) and factors_daily (what they earned)."""
     desk = open_desk(task)
-    view = desk.as_of(task.session)
-    columns = ["ret_1d", "dollar_volume"]
-    gap = nightly.gap(view, PRICES, factor_returns.TABLE, factor_returns.LOOKBACK, columns=columns)
-    wide = widen(view.read(PRICES, since=gap.since, columns=["date", "instrument_id", *columns]), columns)
+    gap, wide, wanted = _traded(desk.as_of(task.session), factor_returns.TABLE, factor_returns.LOOKBACK)
     daily = wide["ret_1d"]
-    missing = set(gap.missing)
-    wanted = [row for row, day in enumerate(wide.days) if day in missing]
     needed = sorted({*wanted, *(row - 1 for row in wanted if row)})
     with one_thread():
         found = exposures.compute(daily, wide["dollar_volume"], needed)
@@ -113,12 +108,7 @@ def correlations(task: Task) -> dict[str, Json]:
 def numeric_embeddings(task: Task) -> dict[str, Json]:
     """prices_daily -> numeric_window_embeddings: sixteen numbers for each instrument's last 63 sessions."""
     desk = open_desk(task)
-    view = desk.as_of(task.session)
-    columns = ["ret_1d", "dollar_volume"]
-    gap = nightly.gap(view, PRICES, embedding.TABLE, embedding.LOOKBACK, columns=columns)
-    wide = widen(view.read(PRICES, since=gap.since, columns=["date", "instrument_id", *columns]), columns)
-    missing = set(gap.missing)
-    wanted = [row for row, day in enumerate(wide.days) if day in missing]
+    gap, wide, wanted = _traded(desk.as_of(task.session), embedding.TABLE, embedding.LOOKBACK)
     with one_thread():
         values = embedding.compute(wide["ret_1d"], wide["dollar_volume"], wide.days, wanted)
     days = [wide.days[row] for row in wanted]
@@ -177,17 +167,21 @@ def _made_before(view: HistoricalView) -> pl.DataFrame:
 def stability_components(task: Task) -> dict[str, Json]:
     """prices_daily -> stability_components_daily: four components of fragility in [0, 1], and `fragility`."""
     desk = open_desk(task)
-    view = desk.as_of(task.session)
-    columns = ["ret_1d", "dollar_volume"]
-    gap = nightly.gap(view, PRICES, stability.TABLE, stability.LOOKBACK, columns=columns)
-    wide = widen(view.read(PRICES, since=gap.since, columns=["date", "instrument_id", *columns]), columns)
-    missing = set(gap.missing)
-    wanted = [row for row, day in enumerate(wide.days) if day in missing]
+    gap, wide, wanted = _traded(desk.as_of(task.session), stability.TABLE, stability.LOOKBACK)
     values = stability.compute(wide["ret_1d"], wide["dollar_volume"], wanted)
     days = [wide.days[row] for row in wanted]
     frame = lengthen(days, wide.instruments, values, ~np.isnan(wide["ret_1d"][wanted]))
     written = nightly.keep(desk, stability.TABLE, frame, gap)
     return {"sessions": len(wanted), "rows": written.rows, "write": written.action}
+
+
+def _traded(view: HistoricalView, table: str, lookback: int) -> tuple[nightly.Gap, Wide, list[int]]:
+    """What `table` lacks, the returns and traded dollars it is computed from, and the rows of the missing sessions."""
+    columns = ["ret_1d", "dollar_volume"]
+    gap = nightly.gap(view, PRICES, table, lookback, columns=columns)
+    wide = widen(view.read(PRICES, since=gap.since, columns=["date", "instrument_id", *columns]), columns)
+    missing = set(gap.missing)
+    return gap, wide, [row for row, day in enumerate(wide.days) if day in missing]
 
 
 def _write_panel(
