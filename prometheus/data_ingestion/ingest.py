@@ -42,12 +42,13 @@ class Ingested:
     first_day: date | None = None
     action: str = "nothing"
     facts: tuple[Fact, ...] = ()
+    warnings: tuple[str, ...] = ()  # for whoever reads the night's results, beside those of the source
 
     def as_json(self) -> Json:
         return {
             "source": None if self.source is None else self.source.name,
             "synthetic": self.source is not None and self.source.synthetic,
-            "notes": list(self.source.notes) if self.source is not None and self.rows else [],
+            "notes": [*self.warnings, *(self.source.notes if self.source is not None and self.rows else ())],
             "table": DATASETS[self.dataset].staged,
             "rows": self.rows,
             "days": self.days,
@@ -103,6 +104,16 @@ def ingest(
     result = desk.writer.write_days(spec.staged, ordered, days=days)
     vendor_facts.note(desk, source.name, dataset, session, facts)
     return Ingested(source, dataset, rows.height, len(days), tonight.height, days[0], result.action, facts)
+
+
+def go_without(desk: Desk, dataset: str, session: date, fault: DataError) -> Ingested:
+    """Note that a dataset which the night can do without cannot be read, and why.
+
+    It does not count as asked for, so the night that can read it stages what was missed.
+    """
+    gap = vendor_facts.unreadable(dataset, session, fault.message)
+    vendor_facts.note(desk, vendor_facts.NO_SOURCE, dataset, session, [gap])
+    return Ingested(None, dataset, facts=(gap,), warnings=(gap.detail,))
 
 
 def _facts(

@@ -8,7 +8,8 @@ from prometheus.core.settings import load_settings
 from prometheus.data_ingestion.choose import AUTO, choose_source
 from prometheus.data_ingestion.cleaning import validate_session
 from prometheus.data_ingestion.context import names_given, validate_context_session
-from prometheus.data_ingestion.ingest import PATIENCE, ingest
+from prometheus.data_ingestion.datasets import DATASETS
+from prometheus.data_ingestion.ingest import PATIENCE, go_without, ingest
 from prometheus.data_ingestion.listing import list_issuers
 from prometheus.data_ingestion.quality import check_quality
 from prometheus.data_ingestion.validation.context_rules import ContextLimits
@@ -128,4 +129,10 @@ def _ingest(task: Task, dataset: str) -> Json:
     patience = task.params.get("patience", PATIENCE)
     if isinstance(patience, bool) or not isinstance(patience, int) or patience < 0:
         raise DataError(f"the parameter `patience` is {patience!r}", allowed="a number of attempts, from 0")
-    return ingest(desk, source, dataset, task.session, calendar, patience=patience).as_json()
+    try:
+        return ingest(desk, source, dataset, task.session, calendar, patience=patience).as_json()
+    except DataError as fault:
+        # A night does without context that its vendor has spoilt, as it does without what has not come.
+        if DATASETS[dataset].daily or task.attempt <= patience:
+            raise
+        return go_without(desk, dataset, task.session, fault).as_json()

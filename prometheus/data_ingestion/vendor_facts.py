@@ -39,6 +39,11 @@ def no_source(dataset: str, session: date) -> Fact:
     return Fact("gap", f"there is no source of {dataset} for {session}", 0)
 
 
+def unreadable(dataset: str, session: date, why: str) -> Fact:
+    """What its vendor sent cannot be used."""
+    return Fact("gap", f"no {dataset} for {session}, they cannot be read: {why}", 0)
+
+
 def nothing_new(source: str, dataset: str, session: date) -> Fact:
     """A dataset that comes when it comes did not come."""
     return Fact("gap", f"{source} has no {dataset} that became known at {session}", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -262,6 +263,26 @@ def test_a_market_whose_folder_has_no_such_dataset_notes_the_gap(
 ) -> None:
     vendor.send(SESSIONS[-1])
     assert jobs.ingest_macro(make_task(SESSIONS[-1], "ingest_macro"))["gap"] is True
+
+
+def test_a_context_file_that_cannot_be_read_costs_the_night_that_dataset_alone_and_is_made_up_for(
+    home: Path, make_task: Callable[..., Any]
+) -> None:
+    (home.parent / "prometheus.toml").write_text('[sources.US_EQ.fx]\nkind = "folder"\npath = "fx.csv"\n')
+    file, first, second = home.parent / "fx.csv", SESSIONS[-2], SESSIONS[-1]
+    file.write_text(f"row_date,instrument_id,rate\n{first},EURUSD,n/a\n")
+    for attempt in (1, 2, 3):
+        with pytest.raises(DataError, match=r"line 2: 'rate' is 'n/a'"):
+            jobs.ingest_fx(make_task(first, "ingest_fx", attempt=attempt))
+    done = jobs.ingest_fx(make_task(first, "ingest_fx", attempt=4))
+    assert isinstance(done, dict)
+    assert (done["gap"], done["rows"], done["notes"]) == (True, 0, done["facts"])
+    assert re.match(rf"no fx for {first}, they cannot be read: .* line 2: 'rate' is 'n/a'", done["notes"][0])
+    assert facts() == [(first, "fx", "gap", 0)]
+    file.write_text(f"row_date,instrument_id,rate\n{first},EURUSD,1.1\n{second},EURUSD,1.2\n")
+    assert jobs.ingest_fx(make_task(second, "ingest_fx"))["rows"] == 2
+    staged = view().read("fx_staged", columns=["date", "row_date", "rate"])
+    assert staged.rows() == [(first, first, 1.1), (second, second, 1.2)]
 
 
 def test_the_settings_are_checked_before_anything_is_written(
