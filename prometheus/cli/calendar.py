@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from prometheus.cli import calendar_diff, calendar_overrides, calendar_world
 from prometheus.cli.face import AsJson, Home, NoColor, cell, open_face, parse_day, print_json, table
 
 if TYPE_CHECKING:
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 DAYS_SHOWN = 21  # about a fortnight of sessions, when no range is asked for
 
 app = typer.Typer(help="Sessions of a market.", no_args_is_help=True, rich_markup_mode=None)
+app.command("next")(calendar_world.next_edge)
+app.command()(calendar_world.world)
+app.command()(calendar_world.sun)
+app.command()(calendar_world.horizon)
+app.command()(calendar_world.export)
+app.command()(calendar_diff.diff)
+app.command()(calendar_overrides.override)
+app.command()(calendar_overrides.overrides)
 
 
 @app.callback()
@@ -36,9 +45,11 @@ def show(
     """Sessions with opens and closes, half days and holidays, and what the market is doing now."""
     from prometheus.core.instants import from_us
     from prometheus.core.time import TradingCalendar
+    from prometheus.orchestrator.calendars import install_desk_book
     from prometheus.orchestrator.clock import LiveClock
 
     face = open_face(as_json, home, None, no_color)
+    install_desk_book(face.settings)
     calendar = TradingCalendar(market)
     now = from_us(LiveClock().now_us())
     start, end = _range(calendar, year, first, last, now)

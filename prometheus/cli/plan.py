@@ -38,11 +38,13 @@ def plan(
     """What would run when: sessions, early closes, releases, deadlines."""
     from prometheus.core.instants import from_us
     from prometheus.core.time import TradingCalendar
+    from prometheus.orchestrator.calendars import install_desk_book
     from prometheus.orchestrator.clock import LiveClock
     from prometheus.orchestrator.loading import load_pipeline, shipped_names
     from prometheus.scheduler.planning import plan_run, sessions_of
 
     face = open_face(as_json, home, None, no_color)
+    install_desk_book(face.settings)
     start, end = _range(first, last, from_us(LiveClock().now_us()).date())
     calendars: dict[str, TradingCalendar] = {}
     plans: list[RunPlan] = []

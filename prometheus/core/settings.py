@@ -166,6 +166,7 @@ class Settings(_Section):
     engines: dict[str, EngineSettings] = Field(default_factory=dict)
     sources: dict[str, MarketSources] = Field(default_factory=dict)
     markets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    overrides: tuple[dict[str, Any], ...] = ()  # docs/calendars.md
     auth: dict[str, Any] = Field(default_factory=dict)
 
     @property

@@ -11,6 +11,8 @@ from typing import Protocol
 from prometheus.core.demand import Demand
 from prometheus.scheduler.events import Failure
 
+NO_OVERRIDES = "[]"  # the shipped table and nothing else
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -39,7 +41,7 @@ class Launch:
     log_path: Path | None = None  # made when something is written
     log_limit_bytes: int = 10_000_000
     memory_limit_mib: int | None = None
-    overrides: str = "[]"  # the run's calendar overrides, JSON text (CalendarBook)
+    overrides: str = NO_OVERRIDES  # the desk's calendar book as text (`CalendarBook.to_json`)
     known_at_us: int | None = None  # calendars are pinned to what was known then
     devices: tuple[int, ...] = ()  # indexes of the GPUs that it may use
 

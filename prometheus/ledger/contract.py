@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from prometheus.core.calendar_overrides import Override
 from prometheus.core.errors import StoreError
 from prometheus.scheduler.decisions import Decision
 from prometheus.scheduler.events import Event
@@ -37,6 +38,16 @@ class Turn:
     at_us: int
     events: tuple[Event, ...]
     decisions: tuple[Decision, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedOverride:
+    """A calendar override, who recorded it and when; numbers rise by one."""
+
+    number: int
+    override: Override
+    recorded_us: int
+    recorded_by: str
 
 
 class Ledger(Protocol):
@@ -81,6 +92,12 @@ class Ledger(Protocol):
         """Every attempt of a run, by task then number, in one reading."""
 
     def slos(self, run_id: str) -> list[SloRow]: ...
+
+    def overrides(self) -> list[RecordedOverride]:
+        """Every calendar override ever recorded, in order."""
+
+    def record_override(self, override: Override, recorded_us: int, recorded_by: str) -> RecordedOverride:
+        """Append an override, durably; anyone may, not only the leader. The book must have accepted it before."""
 
     def check(self) -> list[str]:
         """Differences between the rows and the rows that the log gives; empty when all is well."""

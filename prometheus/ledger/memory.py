@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from prometheus.ledger.contract import LeaseHeldError, LeaseLostError, StaleRevisionError, Turn
+from prometheus.core.calendar_overrides import Override
+from prometheus.ledger.contract import (
+    LeaseHeldError,
+    LeaseLostError,
+    RecordedOverride,
+    StaleRevisionError,
+    Turn,
+)
 from prometheus.ledger.encoding import encode_turn
 from prometheus.ledger.projection import Rows, differences, fold
 from prometheus.scheduler.decisions import Decision
@@ -19,6 +26,7 @@ class MemoryStore:
 
     rows: Rows = field(default_factory=Rows)
     turns: list[Turn] = field(default_factory=list)
+    overrides: list[RecordedOverride] = field(default_factory=list)
     epoch: int = 0
     is_released: bool = True
     holder: object | None = None
@@ -56,6 +64,14 @@ class MemoryLedger:
             raise StaleRevisionError(f"turn {revision} cannot be written: the last one is {last}")
         store.rows.absorb(fold(store.rows, at_us, events, decisions))
         store.turns.append(turn)
+
+    def overrides(self) -> list[RecordedOverride]:
+        return list(self._store.overrides)
+
+    def record_override(self, override: Override, recorded_us: int, recorded_by: str) -> RecordedOverride:
+        kept = RecordedOverride(len(self._store.overrides) + 1, override, recorded_us, recorded_by)
+        self._store.overrides.append(kept)
+        return kept
 
     def revision(self) -> int:
         return len(self._store.turns)

@@ -6,6 +6,7 @@ commit that fails changes neither the database nor what is kept in mind, so the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -13,10 +14,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
+from prometheus.core.calendar_overrides import Override
 from prometheus.ledger import statements as st
 from prometheus.ledger import tables
 from prometheus.ledger.backend import Backend
-from prometheus.ledger.contract import LeaseLostError, StaleRevisionError, Turn
+from prometheus.ledger.contract import LeaseLostError, RecordedOverride, StaleRevisionError, Turn
 from prometheus.ledger.encoding import decode_capacity, decode_turn, encode_capacity, encode_turn
 from prometheus.ledger.projection import Rows, differences, fold
 from prometheus.ledger.workingset import WorkingSet
@@ -186,6 +188,28 @@ class SqlLedger:
     def slos(self, run_id: str) -> list[SloRow]:
         c = tables.slos.c
         return st.slos_of(self._read(st.SLO_READ.where(c.run_id == run_id).order_by(c.position)))
+
+    def overrides(self) -> list[RecordedOverride]:
+        table = tables.calendar_overrides
+        rows = self._read(sa.select(table).order_by(table.c.number))
+        return [
+            RecordedOverride(
+                row.number, Override.from_plain(json.loads(row.record)), row.recorded_us, row.recorded_by
+            )
+            for row in rows
+        ]
+
+    def record_override(self, override: Override, recorded_us: int, recorded_by: str) -> RecordedOverride:
+        table = tables.calendar_overrides
+        record = json.dumps(override.to_plain(), sort_keys=True)
+        with self._explained(), self.backend.making() as connection:
+            number = (connection.scalar(sa.select(sa.func.max(table.c.number))) or 0) + 1
+            connection.execute(
+                sa.insert(table).values(
+                    number=number, recorded_us=recorded_us, recorded_by=recorded_by, record=record
+                )
+            )
+        return RecordedOverride(number, override, recorded_us, recorded_by)
 
     def check(self) -> list[str]:
         found = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 # The newest migration. Compared with the database by a plain SELECT, so that opening a ledger need not load Alembic.
-HEAD = "0001"
+HEAD = "0002"
 
 # Names the table of the migrations that were run; its own name, so that no other store passes for a ledger.
 VERSION_TABLE = "ledger_version"
@@ -55,6 +55,21 @@ capacity = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("capacity", sa.Text, nullable=False),  # encoding.encode_capacity
+)
+
+# What people said of calendars, in the order in which they said it; a line is taken back by a later one.
+calendar_overrides = sa.Table(
+    "calendar_overrides",
+    metadata,
+    sa.Column(
+        "number",
+        sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("recorded_us", sa.BigInteger, nullable=False),
+    sa.Column("recorded_by", sa.Text, nullable=False),
+    sa.Column("record", sa.Text, nullable=False),  # JSON of core.calendar_overrides.Override
 )
 
 runs = sa.Table(

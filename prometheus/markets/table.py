@@ -4,7 +4,7 @@
     body       release text | exchanges u16, each: code text, offset u32, length u32
                | markets u16, each: id text, mode u8, pre-open u16, post-close u16 (minutes), members u8 + texts
                | the exchange blocks, one after another
-    exchange   texts: name, zone, source of `verified_through`
+    exchange   texts: name, zone, source of `verified_through` | verified u8 (0: taken over from upstream as it is)
                | days: valid_from, hours_verified_from, verified_through, last (i32 each, days since 1970-01-01)
                | one byte a day from valid_from to last: 0 closed, else the number of a pattern
                | patterns u8, each: flags u8, segments u8, each: open i16, close i16 (minutes from 00:00 UTC of the label)
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAGIC = b"DESKCAL\x1a"
-VERSION = 1
+VERSION = 2
 EARLY_CLOSE = 1
 LATE_OPEN = 2
 MODES = ("any", "all", "primary")
@@ -92,6 +92,7 @@ class Exchange:
         "days",
         "exceptions",
         "hours_verified_from",
+        "is_verified",
         "name",
         "offsets",
         "patterns",
@@ -115,6 +116,7 @@ class Exchange:
         patterns: tuple[Pattern, ...],
         offsets: tuple[tuple[int, int], ...],
         exceptions: tuple[TableException, ...] = (),
+        is_verified: bool = True,
     ) -> None:
         self.code = code
         self.name = name
@@ -127,6 +129,7 @@ class Exchange:
         self.patterns = patterns
         self.offsets = offsets
         self.exceptions = exceptions
+        self.is_verified = is_verified
         self._check()
 
     @property
@@ -271,6 +274,7 @@ def _market_bytes(market: Market) -> bytes:
 def _exchange_bytes(exchange: Exchange) -> bytes:
     exchange.check_order()
     parts = [_text(exchange.name), _text(exchange.zone), _text(exchange.source)]
+    parts.append(_U8.pack(exchange.is_verified))
     parts.append(
         _BOUNDS.pack(
             exchange.valid_from, exchange.hours_verified_from, exchange.verified_through, exchange.last
@@ -291,6 +295,7 @@ def _exchange_bytes(exchange: Exchange) -> bytes:
 
 def _read_exchange(code: str, reader: _Reader) -> Exchange:
     name, zone, source = reader.text(), reader.text(), reader.text()
+    is_verified = bool(reader.take(_U8)[0])
     valid_from, hours_from, verified_through, last = reader.take(_BOUNDS)
     days = reader.bytes(last - valid_from + 1)
     patterns = []
@@ -314,6 +319,7 @@ def _read_exchange(code: str, reader: _Reader) -> Exchange:
         patterns=tuple(patterns),
         offsets=offsets,
         exceptions=tuple(exceptions),
+        is_verified=is_verified,
     )
 
 

@@ -18,11 +18,12 @@ from pathlib import Path
 from prometheus.core.errors import UserError
 from prometheus.core.instants import DAY_US, SECOND_US, from_us, iso, midnight_us, parse_duration
 from prometheus.core.settings import Settings
-from prometheus.core.time import TradingCalendar
+from prometheus.core.time import TradingCalendar, current_book
 from prometheus.executors.contract import Executor
 from prometheus.executors.local import LocalExecutor
 from prometheus.ledger.contract import Ledger
 from prometheus.ledger.opening import open_ledger
+from prometheus.orchestrator.calendars import book_text, install_desk_book
 from prometheus.orchestrator.clock import Clock, LiveClock, ReplayClock, monotonic_us
 from prometheus.orchestrator.launching import Launcher
 from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline
@@ -98,6 +99,7 @@ def run_pipeline(request: RunRequest, settings: Settings, observe: Callable[[Pro
     with ExitStack() as stack:
         executor = LocalExecutor()
         stack.callback(executor.close)
+        install_desk_book(settings)
         loaded = load_pipeline(request.pipeline, settings)
         plan = _plan(request, loaded)
         if request.ledger_url is not None:
@@ -175,7 +177,7 @@ def _drive(
     faults = check_fits(loaded.spec, capacity)
     if faults:
         raise FaultsError(f"pipeline {plan.pipeline}", tuple(faults))
-    launcher = Launcher(settings, Path.cwd())
+    launcher = Launcher(settings, Path.cwd(), book_text(current_book()))
     launcher.know(plan, loaded)
     launcher.recall(snapshot)
     scheduler = Scheduler.restore(snapshot, settings.seed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus.core.settings import Settings
-from prometheus.executors.contract import Launch
+from prometheus.executors.contract import NO_OVERRIDES, Launch
 from prometheus.orchestrator.loading import LoadedPipeline
 from prometheus.pipelines.defaults import parse_memory_mib
 from prometheus.pipelines.model import JobSpec, function_names
@@ -31,6 +31,7 @@ class Launcher:
 
     settings: Settings
     directory: Path
+    book: str = NO_OVERRIDES  # the desk's calendar book as text; what every worker is to see
     _environment: Mapping[str, str] = field(init=False)
     _log_limit_bytes: int = field(init=False)
     _runs: dict[str, _Run] = field(default_factory=dict)
@@ -96,6 +97,7 @@ class Launcher:
             log_limit_bytes=self._log_limit_bytes,
             memory_limit_mib=job.memory_limit_mib,
             known_at_us=run.plan.release_us,
+            overrides=self.book,
             devices=order.devices,
         )
 

@@ -24,10 +24,13 @@ Duration = str | timedelta
 EdgeName = Literal["open", "close"]
 Period = Literal["week", "month", "quarter"]
 Gap = Literal["after", "before", "skip"]
+Weekday = Literal["MON", "TUE", "WED", "THU", "FRI"]
+Roll = Literal["previous", "next"]
 Fold = Literal["first", "second"]
 WhichSession = Literal["same", "previous", "latest_closed"]
 
 MARKET_ID = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,49}")
+WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI")
 MARKET_STATES = ("HOLIDAY", "PRE_OPEN", "SESSION", "POST_CLOSE", "OVERNIGHT")
 SHIFT_AT_MOST = 1_000  # sessions: four years
 OFFSET_AT_MOST_US = 400 * DAY_US
@@ -88,10 +91,16 @@ class Session:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TradingDayOf:
-    """The n-th session of the week (Monday to Sunday), month or quarter that holds the run's label."""
+    """The n-th session of the week (Monday to Sunday), month or quarter that holds the run's label.
+
+    With a weekday, the n-th such weekday of the month, rolled to the session before (or after) where it is none: the
+    third Friday is the expiry of index options.
+    """
 
     period: Period
     n: int  # from 1; negative counts from the end: -1 is the last
+    weekday: Weekday | None = None  # only with a month
+    roll: Roll = "previous"
 
     @property
     def open(self) -> Edge:
@@ -102,7 +111,9 @@ class TradingDayOf:
         return Edge(self, "close")
 
     def __str__(self) -> str:
-        return f'trading_day_of("{self.period}", {self.n})'
+        if self.weekday is None:
+            return f'trading_day_of("{self.period}", {self.n})'
+        return f'trading_day_of("{self.period}", {self.n}, weekday="{self.weekday}", roll="{self.roll}")'
 
     __repr__ = __str__
 
@@ -217,8 +228,14 @@ def check_market(market_id: object) -> str:
     raise UserError(f"{market_id!r} is not a market id", allowed='text such as "US_EQ" or "XLON"')
 
 
-def trading_day_of(period: Period, n: int) -> TradingDayOf:
-    """The n-th session of the "week", "month" or "quarter"; n from 1, or from -1 backwards from the last one."""
+def trading_day_of(
+    period: Period, n: int, weekday: Weekday | None = None, roll: Roll = "previous"
+) -> TradingDayOf:
+    """The n-th session of the "week", "month" or "quarter"; n from 1, or from -1 backwards from the last one.
+
+    With a `weekday` ("MON" to "FRI"), the n-th such day of the month, n up to 4; where that is no session, the one
+    before it, or with roll="next" the one after: `trading_day_of("month", 3, weekday="FRI")` is the expiry Friday.
+    """
     limit = {"week": 7, "month": 31, "quarter": 92}
     _choice("a period", period, tuple(limit))
     if not 1 <= abs(_whole("the number of a trading day", n)) <= limit[period]:
@@ -226,7 +243,15 @@ def trading_day_of(period: Period, n: int) -> TradingDayOf:
             f"a {period} has no trading day number {n}",
             allowed=f"1 to {limit[period]}, or -1 (the last) to -{limit[period]}",
         )
-    return TradingDayOf(period, n)
+    _choice("roll", roll, ("previous", "next"))
+    if weekday is None:
+        return TradingDayOf(period, n)
+    _choice("a weekday", weekday, WEEKDAYS)
+    if period != "month" or abs(n) > 4:
+        raise UserError(
+            f"{weekday} number {n} of a {period} is not defined", allowed='a "month", and 1 to 4 or -1 to -4'
+        )
+    return TradingDayOf(period, n, weekday, roll)
 
 
 def at(clock: str, zone: str | None = None, gap: Gap = "after", fold: Fold = "first") -> Clock:

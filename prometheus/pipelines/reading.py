@@ -44,7 +44,7 @@ class Form(NamedTuple):
 
 FORMS: Mapping[str, Form] = {
     "market": Form(moments.market, ("market_id",), 1),
-    "trading_day_of": Form(moments.trading_day_of, ("period", "n"), 2),
+    "trading_day_of": Form(moments.trading_day_of, ("period", "n", "weekday", "roll"), 2),
     "at": Form(moments.at, ("clock", "zone", "gap", "fold"), 1),
     "every": Form(moments.every, ("interval", "during"), 2),
     "after_run": Form(moments.after_run, ("pipeline", "session"), 1),

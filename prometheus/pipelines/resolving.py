@@ -7,7 +7,8 @@ from datetime import date, timedelta
 from typing import Protocol
 
 from prometheus.core.errors import UserError
-from prometheus.pipelines.moments import Clock, Edge, Moment, Period, Session, TradingDayOf
+from prometheus.core.session_algebra import WEEKDAYS, bounds_of, weekday_of_month
+from prometheus.pipelines.moments import Clock, Edge, Moment, Session, TradingDayOf
 from prometheus.pipelines.wallclock import local_us
 
 
@@ -49,6 +50,8 @@ def session_of(of: Session | TradingDayOf, label: date, calendar: SessionCalenda
 
     Raises `NoMomentError` where a week, month or quarter has no such trading day.
     """
+    if isinstance(of, TradingDayOf) and of.weekday is not None:
+        return weekday_of_month(calendar, label.year, label.month, of.n, WEEKDAYS.index(of.weekday), of.roll)
     if isinstance(of, TradingDayOf):
         days = calendar.sessions(*bounds_of(of.period, label))
         if len(days) < abs(of.n):
@@ -62,18 +65,6 @@ def session_of(of: Session | TradingDayOf, label: date, calendar: SessionCalenda
     if of.market_id is not None and not calendar.is_trading_day(label):
         base = calendar.next_trading_day(label, 1)
     return calendar.next_trading_day(base, of.shift) if of.shift else base
-
-
-def bounds_of(period: Period, day: date) -> tuple[date, date]:
-    """First and last calendar day of the week (Monday to Sunday), month or quarter that holds `day`."""
-    if period == "week":
-        monday = day - timedelta(days=day.weekday())
-        return monday, monday + timedelta(days=6)
-    months = 1 if period == "month" else 3
-    first = date(day.year, (day.month - 1) // months * months + 1, 1)
-    after = first.month + months
-    following = date(first.year + 1, 1, 1) if after > 12 else date(first.year, after, 1)
-    return first, following - timedelta(days=1)
 
 
 def _market_of(moment: Edge, market: str) -> str:

@@ -9,6 +9,7 @@ from prometheus.core.calendar_errors import NotATradingDayError
 from prometheus.core.errors import UserError
 from prometheus.core.ids import run_id_of, task_id_of
 from prometheus.core.instants import iso
+from prometheus.core.session_algebra import bounds_of
 from prometheus.pipelines.checking import topological
 from prometheus.pipelines.model import FaultsError, JobSpec, PipelineSpec, SloSpec, slug_of
 from prometheus.pipelines.moments import Barrier, Clock, Edge, Every, Moment, TradingDayOf
@@ -16,7 +17,6 @@ from prometheus.pipelines.resolving import (
     Calendars,
     NoMomentError,
     SessionCalendar,
-    bounds_of,
     resolve,
     session_of,
 )

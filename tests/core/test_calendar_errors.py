@@ -56,13 +56,18 @@ def assert_says(error: UserError, *words: str) -> None:
         assert word in str(error)
 
 
-@pytest.mark.parametrize("market", ["XLON", "us_eq", "", "US_EQ "])
+@pytest.mark.parametrize("market", ["XLONDON", "us_eq", "", "US_EQ "])
 def test_an_unknown_market_lists_what_exists(market: str) -> None:
     for ask in (TradingCalendar, lambda market: get_market_state(market, datetime(2024, 7, 5, tzinfo=UTC))):
         with pytest.raises(UnknownMarketError) as error:
             ask(market)
         assert isinstance(error.value, ValueError)
-        assert_says(error.value, repr(market), "US_EQ, XNAS, XNYS", "prometheus.toml")
+        assert_says(
+            error.value,
+            repr(market),
+            "US_EQ, XNAS, US_FUT, EU_EQ, JP_EQ, ASIA_EQ, FX_GLOB, XNYS, CMES",
+            "prometheus.toml",
+        )
 
 
 def test_a_market_that_is_no_text_is_a_type_error() -> None:

@@ -60,5 +60,5 @@ def test_the_page_lists_every_variable_and_its_file_is_accepted(project: Path, t
     settings = load_settings(tmp_path, {})
     sections = set(re.findall(r"^\[(\w+)[.\w]*\]|^(\w+) =", example, re.MULTILINE))
     shown = {name for pair in sections for name in pair if name}
-    assert set(Settings.model_fields) - shown == {"markets", "auth"}  # come with their own pages
+    assert set(Settings.model_fields) - shown == {"markets", "overrides", "auth"}  # come with their own pages
     assert settings.resources.pools == {"db": 4}

@@ -25,11 +25,12 @@ def in_world(home: Any, name: str, session: date) -> dict[str, Any]:
 
 
 def test_the_world_has_a_session_when_a_region_has_one() -> None:
-    world, region = TradingCalendar("GLOBAL"), TradingCalendar("US_EQ")
+    world = TradingCalendar("GLOBAL")
+    regions = [TradingCalendar(region) for region in ("US_EQ", "EU_EQ", "JP_EQ", "ASIA_EQ")]
     year = (date(2016, 1, 1), date(2016, 12, 31))
-    assert world.sessions(*year) == region.sessions(*year)
-    assert world.members_open(date(2016, 6, 24)) == ["US_EQ"]
-    assert world.session_close(date(2016, 6, 24)) == region.session_close(date(2016, 6, 24))
+    assert world.sessions(*year) == sorted({day for region in regions for day in region.sessions(*year)})
+    assert world.members_open(date(2016, 7, 4)) == ["EU_EQ", "JP_EQ", "ASIA_EQ"]
+    assert world.session_close(date(2016, 6, 24)) == regions[0].session_close(date(2016, 6, 24))
 
 
 def test_the_page_shows_what_each_regions_night_decided_and_names_those_that_had_none(one_night: Any) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from prometheus.core.calendar_overrides import Override
 from prometheus.ledger.contract import LeaseHeldError, LeaseLostError, Ledger, StaleRevisionError, Turn
 from prometheus.scheduler.decisions import CloseRun, SetTask
 from prometheus.scheduler.events import AttemptSucceeded, Failure, RunOpened, TimePassed
 from prometheus.scheduler.states import AttemptState, RunState, SloState, StopCause, TaskState
 from tests.ledger.records import LAPTOP, Said, a_short_night, plan_of
 from tests.ledger.shelves import Opener
+
+KNOWN = datetime(2027, 1, 4, 12, tzinfo=UTC)
 
 
 def commit_all(ledger: Ledger, epoch: int, said: list[Said]) -> None:
@@ -33,6 +36,22 @@ def test_a_fresh_ledger_is_empty(opener: Opener) -> None:
     assert (snapshot.at_us, snapshot.capacity, snapshot.runs, snapshot.tasks) == (0, None, (), ())
     assert list(ledger.turns()) == ledger.runs() == ledger.tasks("no") == ledger.attempts("no") == []
     assert ledger.slos("no") == ledger.check() == []
+
+
+def test_calendar_overrides_are_appended_in_order_by_anyone(opener: Opener) -> None:
+    leading, other = opener(), opener()
+    leading.acquire("leader", 1)
+    closed = Override("XNYS", date(2027, 1, 5), "closed", "mourning — a day", "NYSE", KNOWN)
+    hours = Override(
+        "XLON", date(2027, 1, 6), "hours", "fault", "LSE", KNOWN, KNOWN, KNOWN + timedelta(hours=3)
+    )
+    assert other.overrides() == []
+    first = other.record_override(closed, 5, "ann")
+    second = leading.record_override(hours, 7, "bob")
+    assert [first.number, second.number] == [1, 2]
+    assert leading.overrides() == other.overrides() == [first, second]
+    assert [kept.override for kept in opener().overrides()] == [closed, hours]
+    assert leading.check() == []
 
 
 def test_epochs_rise_with_every_leader(opener: Opener) -> None:

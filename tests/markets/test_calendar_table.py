@@ -124,8 +124,8 @@ def test_a_body_that_lies_under_a_right_checksum_is_still_refused() -> None:
 
 def test_a_table_of_another_format_says_which_one_it_can_read() -> None:
     data = bytearray(TABLE.read_bytes())
-    data[8] = 2
-    with pytest.raises(TableError, match="format 2; this program reads format 1"):
+    data[8] = 3
+    with pytest.raises(TableError, match="format 3; this program reads format 2"):
         decode(bytes(data))
 
 

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from prometheus.core.errors import UserError
 from prometheus.core.instants import DAY_US, HOUR_US, from_us, midnight_us, to_us
+from prometheus.core.session_algebra import bounds_of
 from prometheus.core.time import TradingCalendar, UnknownMarketError
 from prometheus.pipelines import at, market, session, trading_day_of
 from prometheus.pipelines.moments import Fold, Gap, Moment
-from prometheus.pipelines.resolving import NoMomentError, SessionCalendar, bounds_of, resolve
+from prometheus.pipelines.reading import parse
+from prometheus.pipelines.resolving import NoMomentError, SessionCalendar, resolve, session_of
 from prometheus.pipelines.wallclock import local_us
 
 FRIDAY = date(2016, 6, 24)
@@ -149,7 +151,28 @@ def test_a_time_that_the_clock_shows_twice_follows_the_policy(fold: Fold, expect
     assert instant(at("01:30", "America/New_York", fold=fold), date(2016, 11, 6)) == expected
 
 
-ZONES = ["America/New_York", "Europe/London", "Asia/Tokyo", "Australia/Lord_Howe", "America/Sao_Paulo"]
+# The zones of the table's exchanges (one of those that change their clocks alike), and the oddest that there is.
+ZONES = [
+    "America/New_York",
+    "America/Chicago",
+    "Europe/London",
+    "Europe/Berlin",
+    "Asia/Tokyo",
+    "Asia/Hong_Kong",
+    "Australia/Sydney",
+    "Australia/Lord_Howe",
+    "America/Sao_Paulo",
+]
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [(date(2025, 4, 1), date(2025, 4, 17)), (date(2024, 3, 28), date(2024, 3, 15))],
+)
+def test_the_expiry_friday_rolls_back_before_a_holiday(label: date, expected: date) -> None:
+    friday = trading_day_of("month", 3, weekday="FRI")
+    assert session_of(friday, label, TradingCalendar("US_EQ")) == expected
+    assert parse(str(friday)) == friday
 
 
 @given(

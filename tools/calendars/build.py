@@ -1,4 +1,4 @@
-"""Compile the calendar table: exchange_calendars, laid over with our corrections, into prometheus/markets/calendars.bin.
+"""Compile the calendar table: upstream's sessions, our eras of hours and corrections, into prometheus/markets/calendars.bin.
 
     python tools/calendars/build.py            writes the table
     python tools/calendars/build.py --check    exits 1 when the shipped table is not what the sources give
@@ -16,7 +16,6 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from prometheus.markets.table import (
@@ -27,7 +26,8 @@ from prometheus.markets.table import (
     TableException,
     encode,
 )
-from tools.calendars.sources import MARKETS, PROJECTED_THROUGH, RELEASE, SOURCES, Source
+from tools.calendars.sources import BEGIN, MARKETS, RELEASE, SOURCES, Source
+from tools.calendars.upstream import Upstream, read_eras, read_upstream
 
 HERE = Path(__file__).parent
 CORRECTIONS = HERE / "corrections.csv"
@@ -45,49 +45,6 @@ class Correction:
     known_at: datetime | None
     why: str
     source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """What exchange_calendars says: the hours of each session, and the regular hours of any day."""
-
-    sessions: dict[date, Pattern]
-    calendar: Any  # an exchange_calendars.ExchangeCalendar; the library ships no types
-
-    def regular(self, day: date, zone: ZoneInfo) -> Pattern:
-        """The usual session of that day's era, in UTC minutes, whether or not the day is one."""
-        opens = _of_era(self.calendar.open_times, day)
-        closes = _of_era(self.calendar.close_times, day)
-        edges = [
-            datetime.combine(day, opens, zone) + timedelta(days=self.calendar.open_offset),
-            datetime.combine(day, closes, zone) + timedelta(days=self.calendar.close_offset),
-        ]
-        if self.calendar.break_start_times:
-            pause = [self.calendar.break_start_times, self.calendar.break_end_times]
-            edges[1:1] = [datetime.combine(day, _of_era(times, day), zone) for times in pause]
-        minutes = [_minute(edge, day) for edge in edges]
-        return Pattern(tuple(zip(minutes[::2], minutes[1::2], strict=True)))
-
-
-def read_upstream(source: Source) -> Upstream:
-    """Every session of the exchange between its bounds, by exchange_calendars."""
-    import exchange_calendars
-
-    calendar = exchange_calendars.get_calendar(
-        source.upstream, start=source.valid_from.isoformat(), end=PROJECTED_THROUGH.isoformat()
-    )
-    early = {stamp.date() for stamp in calendar.early_closes}
-    late = {stamp.date() for stamp in calendar.late_opens}
-    sessions = {}
-    for row in calendar.schedule.itertuples():
-        day = row.Index.date()
-        known = [
-            edge for edge in (row.open, row.break_start, row.break_end, row.close) if edge == edge
-        ]  # NaT != NaT
-        minutes = [_minute(edge.to_pydatetime(), day) for edge in known]
-        flags = EARLY_CLOSE * (day in early) | LATE_OPEN * (day in late)
-        sessions[day] = Pattern(tuple(zip(minutes[::2], minutes[1::2], strict=True)), flags)
-    return Upstream(sessions, calendar)
 
 
 def read_corrections(path: Path = CORRECTIONS) -> list[Correction]:
@@ -125,7 +82,7 @@ def compile_exchange(source: Source, upstream: Upstream, corrections: list[Corre
     final = dict(upstream.sessions)
     believed: list[tuple[Correction, Pattern | None]] = []
     for correction in sorted(corrections, key=lambda item: (item.day, item.known_at or _EPOCH)):
-        regular = upstream.regular(correction.day, zone)
+        regular = upstream.regular(correction.day)
         earlier = [before for before, _ in believed if before.day == correction.day]
         if correction.known_at is not None:
             believed.append((correction, _settled(earlier[-1], regular) if earlier else regular))
@@ -140,7 +97,7 @@ def compile_exchange(source: Source, upstream: Upstream, corrections: list[Corre
         else:
             final[correction.day] = result
     numbers: dict[Pattern, int] = {}
-    first, last = _ordinal(source.valid_from), _ordinal(PROJECTED_THROUGH)
+    first, last = _ordinal(BEGIN), _ordinal(source.last)
     days = bytearray(last - first + 1)
     for day in sorted(final):
         days[_ordinal(day) - first] = numbers.setdefault(final[day], len(numbers) + 1)
@@ -160,6 +117,7 @@ def compile_exchange(source: Source, upstream: Upstream, corrections: list[Corre
         valid_from=first,
         hours_verified_from=_ordinal(source.hours_verified_from),
         verified_through=_ordinal(source.verified_through),
+        is_verified=source.is_verified,
         days=bytes(days),
         patterns=tuple(numbers),
         offsets=_offsets(zone, first, last),
@@ -169,13 +127,17 @@ def compile_exchange(source: Source, upstream: Upstream, corrections: list[Corre
 
 def compile_table() -> bytes:
     """The whole table, from the sources of this folder."""
-    corrections = read_corrections()
+    corrections, eras = read_corrections(), read_eras()
     unknown = {item.exchange for item in corrections} - {source.code for source in SOURCES}
-    if unknown:
-        raise ValueError(f"corrections.csv names exchanges that are not compiled: {sorted(unknown)}")
+    if unknown | (eras.keys() - {source.code for source in SOURCES}):
+        raise ValueError(
+            f"corrections.csv or eras.csv name exchanges that are not compiled: {sorted(unknown)}"
+        )
     exchanges = [
         compile_exchange(
-            source, read_upstream(source), [item for item in corrections if item.exchange == source.code]
+            source,
+            read_upstream(source, eras.get(source.code, [])),
+            [item for item in corrections if item.exchange == source.code],
         )
         for source in SOURCES
     ]
@@ -183,25 +145,17 @@ def compile_table() -> bytes:
 
 
 def _settled(correction: Correction, regular: Pattern) -> Pattern | None:
-    """The day after a correction; early and late by the day's regular hours."""
+    """The day after a correction; early and late by the day's regular hours, whose breaks stay where they lie inside."""
     if correction.minutes is None:
         return None
     opens, closes = correction.minutes
     early, late = closes < regular.close_minute, opens > regular.open_minute
-    return Pattern((correction.minutes,), EARLY_CLOSE * early | LATE_OPEN * late)
-
-
-def _of_era(eras: Any, day: date) -> Any:
-    """The last entry of ((since, time), ...) that had begun on `day`; the library's shape of eras."""
-    return [time for since, time in eras if since is None or since.date() <= day][-1]
-
-
-def _minute(edge: datetime, day: date) -> int:
-    """Minutes from 00:00 UTC of the label; whole ones, or the source is not what we think it is."""
-    minutes, rest = divmod(edge - datetime(day.year, day.month, day.day, tzinfo=UTC), timedelta(minutes=1))
-    if rest:
-        raise ValueError(f"{edge} of session {day} is not a whole minute")
-    return minutes
+    inside = [(max(a, opens), min(b, closes)) for a, b in regular.segments if a < closes and b > opens]
+    if len(inside) > 1:
+        segments = ((opens, inside[0][1]), *inside[1:-1], (inside[-1][0], closes))
+    else:
+        segments = ((opens, closes),)
+    return Pattern(segments, EARLY_CLOSE * early | LATE_OPEN * late)
 
 
 def _clock_minutes(text: str) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from prometheus.core.ids import Json
     from prometheus.core.time import TradingCalendar
 
-NO_OVERRIDES = "[]"
+NO_OVERRIDES = "[]"  # as in `executors.contract`, which a worker need not import
 
 
 def encode_value(what: str, value: object) -> str:
