@@ -10,11 +10,12 @@ from datetime import date
 from pathlib import Path
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable
+from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from prometheus.core.errors import StoreError
 from prometheus.housekeeping.tables import MARK, TRIES
+from prometheus.stores.delta import DeltaTable
 
 QUARANTINE = "quarantine"
 

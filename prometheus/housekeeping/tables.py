@@ -16,11 +16,12 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote
 
-from deltalake import CommitProperties, DeltaTable
+from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from prometheus.core.errors import StoreError
 from prometheus.core.ids import Json
+from prometheus.stores.delta import DeltaTable
 from prometheus.stores.historical import HistoricalDb
 from prometheus.stores.runtime import RuntimeDb
 

@@ -46,7 +46,8 @@ def _check_table(path: Path) -> Check:
     try:
         # Here, not above: `prometheus db health` must also answer where the [desk] libraries are not installed.
         import polars as pl
-        from deltalake import DeltaTable
+
+        from prometheus.stores.delta import DeltaTable
 
         handle = DeltaTable(path)
         files = [path / unquote(str(uri)) for uri in handle.get_add_actions(flatten=True)["path"].to_pylist()]

@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from prometheus.core.errors import StoreError
 from prometheus.core.ids import check_name
+from prometheus.stores.delta import DeltaTable
 from prometheus.stores.stamps import day_stamps
 
 DATE = "date"

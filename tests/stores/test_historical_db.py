@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prometheus.core.errors import StoreError
+from prometheus.housekeeping.tables import compact
 from prometheus.stores.historical import HistoricalDb, StaleWriteError, WriteId
 
 D1, D2, D3 = date(2016, 6, 22), date(2016, 6, 23), date(2016, 6, 24)
@@ -42,6 +43,20 @@ def test_rows_come_back_sorted_by_date_and_instrument(tmp_path: Path) -> None:
     assert frame.columns == ["date", "instrument_id", "close"]
     assert frame["date"].to_list() == [D1, D1, D2, D2]
     assert frame["instrument_id"].to_list() == ["A", "B", "A", "B"]
+
+
+@pytest.mark.parametrize("folder", ["my desk", "Börse", "a#b?c&d"])
+def test_a_store_may_lie_in_a_folder_of_any_name(folder: str, tmp_path: Path) -> None:
+    store = HistoricalDb(tmp_path / folder)
+    store.write_days("prices", rows(D1, D2), write())
+    assert store.write_days("prices", rows(D2, close=2.0), write(name="again")).action == "replaced"
+    store.write_days("prices", rows(D3, close=3.0), write(name="next"))
+    assert closes(store) == {
+        (day, one): close for day, close in ((D1, 1.0), (D2, 2.0), (D3, 3.0)) for one in "AB"
+    }
+    assert closes(store, D2) == {(day, one): close for day, close in ((D1, 1.0), (D2, 2.0)) for one in "AB"}
+    assert [one.action for one in compact(tmp_path / folder, files_at_least=2)] == ["folded"]
+    assert store.as_of(D3).dates("prices") == [D1, D2, D3]
 
 
 def test_nothing_later_than_the_as_of_date_is_visible(tmp_path: Path) -> None:
