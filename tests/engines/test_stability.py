@@ -255,6 +255,27 @@ def test_classes_of_last_week_are_forgotten(new_home: Any, prices: pl.DataFrame,
     assert home.runtime.rows("soft_target_classes", as_of_date=days[345])
 
 
+def test_targets_that_are_too_old_are_not_what_is_held(
+    new_home: Any, prices: pl.DataFrame, days: list[date]
+) -> None:
+    home = new_home("old", prices)
+    last = days[352]
+    for name in ("returns", "volatility", "correlations", "stability_components", "regime"):
+        home.job(name, last)
+    row = {"as_of_date": days[346], "market_id": "US_EQ", "portfolio_id": "main", "instrument_id": "T30"}
+    row |= {"target_session": days[347], "weight": 0.9, "previous_weight": 0.0, "expected_return": 0.0}
+    with home.runtime.commit(home.runtime.claim("test", 1)) as connection:
+        home.runtime.put(connection, "target_portfolios", [{**row, "config_id": "c", "run_id": "r"}])
+    told = home.job("stability", last)
+    assert told["absent"]["portfolio"] == f"the last targets are of {days[346]}, over 5 sessions ago"
+    assert ("portfolio", "main") not in kept(home, last)
+    home.job("stability", last, memory_sessions=6)
+    assert (
+        kept(home, last)["portfolio", "main"]["fragility"]
+        == kept(home, last)["instrument", "T30"]["fragility"]
+    )
+
+
 def test_weights_and_levels_are_the_desks_to_set(
     new_home: Any, prices: pl.DataFrame, days: list[date]
 ) -> None:

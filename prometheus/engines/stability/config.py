@@ -69,7 +69,7 @@ class StabilityConfig:
     margin: Share = 0.05
     # ... or the rank is worse than its share by this part of it.
     buffer: Annotated[float, Field(ge=0, le=2)] = 0.5
-    # Classes older than this many sessions say nothing about tonight.
+    # Classes older than this many sessions say nothing about tonight, and targets as old are not what is held.
     memory_sessions: Annotated[int, Field(ge=1)] = 5
     # The market falls by each of these shares of its value.
     shocks: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.05, 0.1, 0.2)

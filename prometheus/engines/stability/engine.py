@@ -34,7 +34,6 @@ from prometheus.engines.stability.classes import NONE, SEVERITY, SOFT_TARGET, St
 from prometheus.engines.stability.config import StabilityConfig
 from prometheus.engines.stability.losses import Losses, losses_of
 from prometheus.engines.stability.reading import Evidence, read
-from prometheus.stores.historical import HistoricalView
 from prometheus.stores.runtime import Row, RuntimeDb
 from prometheus.stores.wide import FloatArray
 
@@ -72,17 +71,21 @@ def run(as_of_date: date, inputs: Inputs, config: StabilityConfig) -> Outcome:
     absent = {name: past for name, past in evidence.episodes.items() if isinstance(past, str)}
     probabilities = regime["proposed_action"]["probabilities"]
     entities.append(_market(evidence, fragility, probabilities, losses, market_id, config))
+    days = view.dates(PRICES)
+    remembered = days[max(len(days) - 1 - config.memory_sessions, 0)]
     held_on, held = _held(runtime, as_of_date, market_id, config.portfolio_id)
-    if held_on is not None:
+    if held_on is None:
+        absent[PORTFOLIO] = "no targets were decided before tonight"
+    elif held_on < remembered:
+        absent[PORTFOLIO] = f"the last targets are of {held_on}, over {config.memory_sessions} sessions ago"
+    else:
         refs.append(earlier_ref("target_portfolios", held_on, held, ("instrument_id", "weight")))
         portfolio = _portfolio(evidence, held, losses, config)
         if portfolio is None:
             absent[PORTFOLIO] = f"less than half of the targets of {held_on} has known components"
         else:
             entities.append(portfolio)
-    else:
-        absent[PORTFOLIO] = "no targets were decided before tonight"
-    before_on, before = _last_classes(view, runtime, as_of_date, market_id, config)
+    before_on, before = _last_classes(runtime, as_of_date, market_id, remembered)
     if before_on is not None:
         refs.append(
             earlier_ref("soft_target_classes", before_on, before, ("entity_type", "entity_id", "soft_target"))
@@ -185,12 +188,11 @@ def _portfolio(
 
 
 def _last_classes(
-    view: HistoricalView, runtime: RuntimeDb, as_of_date: date, market_id: str, config: StabilityConfig
+    runtime: RuntimeDb, as_of_date: date, market_id: str, not_before: date
 ) -> tuple[date | None, list[Row]]:
     """The classes of the last session that has some, if it is recent."""
-    days = view.dates(PRICES)
     day = runtime.last_date("soft_target_classes", before=as_of_date, market_id=market_id)
-    if day is None or day < days[max(len(days) - 1 - config.memory_sessions, 0)]:
+    if day is None or day < not_before:
         return None, []
     return day, runtime.rows("soft_target_classes", as_of_date=day, market_id=market_id)
 
