@@ -17,7 +17,8 @@ import numpy as np
 from prometheus.core.ids import Json
 from prometheus.engines.assessment.learning import rank_correlation
 from prometheus.engines.outcome import rounded
-from prometheus.research.statistics import SESSIONS_PER_YEAR, kupiec
+from prometheus.engines.risk_report.measures import kupiec
+from prometheus.research.statistics import SESSIONS_PER_YEAR
 from prometheus.stores.historical import HistoricalView
 from prometheus.stores.runtime import RuntimeDb
 from prometheus.stores.wide import FloatArray, Wide, widen
@@ -189,14 +190,14 @@ def _exceedances(held: Sequence[Night]) -> list[Json]:
     for name in sorted({name for night in held for name in night.value_at_risk}):
         seen = [night for night in held if name in night.value_at_risk]
         over = sum((night.earned or 0.0) < -night.value_at_risk[name] for night in seen)
-        probability = 1.0 - float(name.split()[1])
+        test = kupiec(over, len(seen), float(name.split()[1]))
         told.append(
             {
                 "measure": name,
                 "nights": len(seen),
                 "exceeded": over,
-                "expected": rounded(probability * len(seen)),
-                "p_value": rounded(kupiec(over, len(seen), probability)) if len(seen) >= FEW else None,
+                "expected": rounded(test.expected),
+                "p_value": rounded(test.p_value) if len(seen) >= FEW else None,
             }
         )
     return told

@@ -97,19 +97,3 @@ def exceeds(ratio: float, benchmark: float, count: int, skew: float, kurtosis: f
     """Probability that the true ratio (a period) is above `benchmark`, given skewness and kurtosis (3 = normal)."""
     spread = math.sqrt(max(1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio**2, 1e-12))
     return NormalDist().cdf((ratio - benchmark) * math.sqrt(count - 1) / spread)
-
-
-def kupiec(exceedances: int, count: int, probability: float) -> float:
-    """p-value that losses exceed a level with the stated probability (Kupiec, Journal of Derivatives 1995).
-
-    Small values: the level was exceeded too often, or too seldom, to be what it says.
-    """
-
-    def likelihood(p: float) -> float:
-        inside = (count - exceedances) * math.log1p(-p) if count > exceedances else 0.0
-        return inside + (exceedances * math.log(p) if exceedances else 0.0)
-
-    if count == 0:
-        return 1.0
-    ratio = 2.0 * (likelihood(exceedances / count) - likelihood(probability))
-    return math.erfc(math.sqrt(max(ratio, 0.0) / 2.0))

@@ -17,7 +17,6 @@ from prometheus.research.statistics import (
     deflated_sharpe,
     drawdown,
     exceeds,
-    kupiec,
     luck,
     sharpe,
 )
@@ -121,13 +120,3 @@ def test_more_trials_make_the_same_ratio_less_likely() -> None:
     returns = np.random.default_rng(7).normal(0.0005, 0.01, 1000)
     one, ten, hundred = (deflated_sharpe(returns, trials) or 0.0 for trials in (1, 10, 100))
     assert 1 > one > ten > hundred > 0
-
-
-def test_kupiec_doubts_a_level_that_is_exceeded_too_often_or_too_seldom() -> None:
-    assert kupiec(5, 100, 0.05) == pytest.approx(1.0)
-    # 2 (ln L(0.10) - ln L(0.05)), chi-squared with one degree of freedom
-    ratio = 2 * (10 * math.log(0.1 / 0.05) + 90 * math.log(0.9 / 0.95))
-    assert kupiec(10, 100, 0.05) == pytest.approx(math.erfc(math.sqrt(ratio / 2)))
-    assert kupiec(0, 250, 0.05) < 1e-5
-    assert kupiec(250, 250, 0.05) < 1e-5
-    assert kupiec(0, 0, 0.05) == 1.0

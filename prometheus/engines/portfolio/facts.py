@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from prometheus.core.ids import Json
-from prometheus.engines.outcome import context_id_of, decision_ref, digest, historical_ref
+from prometheus.engines.outcome import decision_if_any, decision_ref, digest, historical_ref
 from prometheus.stores.historical import HistoricalView
 from prometheus.stores.runtime import RuntimeDb
 from prometheus.stores.wide import FloatArray
@@ -40,18 +40,12 @@ class Fragility:
 def fragility_of(runtime: RuntimeDb, as_of_date: date, market_id: str) -> Fragility:
     """What the stability engine left for the session; empty if it has not decided."""
     wanted = {"as_of_date": as_of_date, "market_id": market_id, "entity_type": "instrument"}
-    decided = [
-        row
-        for row in runtime.decisions(as_of_date, market_id, "stability")
-        if row["context_id"] == context_id_of(market_id, as_of_date)
-    ]
-    if not decided:
+    decided = decision_if_any(runtime, "stability", as_of_date, market_id)
+    if decided is None:
         return Fragility({}, frozenset(), ())
     values = {row["entity_id"]: row["fragility"] for row in runtime.rows("fragility_measures", **wanted)}
     soft = runtime.rows("soft_target_classes", **wanted, soft_target=SOFT_TARGET)
-    return Fragility(
-        values, frozenset(row["entity_id"] for row in soft), tuple(decision_ref(row) for row in decided)
-    )
+    return Fragility(values, frozenset(row["entity_id"] for row in soft), (decision_ref(decided),))
 
 
 def sectors_of(view: HistoricalView, names: Sequence[str]) -> tuple[dict[str, str], list[Json]]:
