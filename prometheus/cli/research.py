@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +14,8 @@ app = typer.Typer(
 )
 
 Market = Annotated[str, typer.Option("--market", help="The market. [US_EQ]")]
+# Of what is about the whole world.
+MARKETS: Mapping[str, str] = {"global_view": "GLOBAL"}
 Report = Mapping[str, Any]  # JSON, as the jobs of `prometheus.research` wrote it
 
 
@@ -37,12 +39,15 @@ def listing(as_json: AsJson = False, home: Home = None, no_color: NoColor = Fals
 @app.command()
 def show(
     kind: Annotated[
-        str, typer.Option("--kind", help="backtest, deciles or performance_by_regime. [backtest]")
+        str,
+        typer.Option("--kind", help="backtest, deciles, performance_by_regime or global_view. [backtest]"),
     ] = "backtest",
     session: Annotated[
         str | None, typer.Option("--session", metavar="DATE", help="The session. [the latest with a report]")
     ] = None,
-    market: Market = "US_EQ",
+    market: Annotated[
+        str | None, typer.Option("--market", help="The market. [US_EQ; GLOBAL for global_view]")
+    ] = None,
     as_json: AsJson = False,
     home: Home = None,
     no_color: NoColor = False,
@@ -51,6 +56,7 @@ def show(
     from prometheus.research.reports import report_of
 
     face = open_face(as_json, home, None, no_color)
+    market = market or MARKETS.get(kind, "US_EQ")
     row = report_of(face.settings, kind, market, None if session is None else parse_day(session, "--session"))
     report: Report = row["report"]
     if as_json:
@@ -60,8 +66,7 @@ def show(
     for warning in report.get("warnings", []):
         face.out.print(f"! {cell(warning)}", soft_wrap=True)
     face.out.print()
-    tell = {"backtest": _backtest, "deciles": _deciles, "performance_by_regime": _record}.get(kind, _plain)
-    tell(face, report)
+    TELL.get(kind, _plain)(face, report)
 
 
 @app.command()
@@ -188,12 +193,49 @@ def _record(face: Face, report: Report) -> None:
     face.out.print(losses)
 
 
+def _world(face: Face, report: Report) -> None:
+    regime = report["regime"]
+    face.out.print(
+        f"the world is {regime['label']} since {regime['since']} ({_odds(regime)})", soft_wrap=True
+    )
+    face.out.print()
+    shown = table("region", "as of", "regime", "since", "fragile", "soft targets", "invested")
+    for name, region in report["regions"].items():
+        theirs, stability, held = region["regime"], region.get("stability"), region.get("portfolio")
+        shown.add_row(
+            name,
+            theirs["as_of_date"],
+            theirs["label"],
+            theirs["since"] or "",
+            "-" if stability is None else _number(1.0 - stability["stability"]["market"]),
+            "-" if stability is None else str(stability["instruments"].get("SOFT_TARGET", 0)),
+            "-" if held is None else _percent(held["net"]),
+        )
+    face.out.print(shown)
+    face.out.print()
+    for what, why in sorted({**report["not_observed"], **report["absent"]}.items()):
+        face.out.print(cell(f"absent: {what}, {why}"), soft_wrap=True)
+
+
+def _odds(regime: Mapping[str, Any]) -> str:
+    likely = sorted(regime["probabilities"].items(), key=lambda one: (-one[1], one[0]))
+    return ", ".join(f"{label} {odds:.2f}" for label, odds in likely)
+
+
 def _plain(face: Face, report: Report) -> None:
     shown = table("", "")
     for name, value in report.items():
         if name != "warnings":
             shown.add_row(name, cell(value))
     face.out.print(shown)
+
+
+TELL: Mapping[str, Callable[[Face, Report], None]] = {
+    "backtest": _backtest,
+    "deciles": _deciles,
+    "performance_by_regime": _record,
+    "global_view": _world,
+}
 
 
 def _percent(value: float | None, digits: int = 1) -> str:

@@ -81,7 +81,7 @@ def record(
     """
     runtime = desk.runtime
     config = dict(outcome.config) if implementation is None else {**outcome.config, "use": implementation}
-    doubts = degraded(runtime, outcome.as_of_date, outcome.market_id)
+    doubts = doubts_of(runtime, outcome)
     marked: dict[str, Json] = {"degraded": doubts} if doubts else {}
     with desk.writer.commit() as connection:
         config_id = runtime.record_config(connection, outcome.engine, config)
@@ -109,7 +109,7 @@ def output_ref(part: TableRows, rows: Sequence[Mapping[str, Any]]) -> dict[str, 
 def decision_from(
     outcome: Outcome, config_id: str, outputs: Json, doubts: Sequence[str], run_id: str, task: str
 ) -> Decision | None:
-    """The decision that an outcome carries, as it is kept; None for a report. `doubts` are those of `degraded`."""
+    """The decision that an outcome carries, as it is kept; None for a report. `doubts` are those of `doubts_of`."""
     if outcome.action is None:
         return None
     return Decision(
@@ -146,6 +146,22 @@ def degraded(runtime: RuntimeDb, as_of_date: date, market_id: str) -> list[str]:
     """What was wrong with the session's data and did not stop the night: "dataset: finding", in order."""
     found = runtime.rows("data_quality", as_of_date=as_of_date, market_id=market_id, verdict="degraded")
     return [f"{row['dataset']}: {finding}" for row in found for finding in row["findings"]]
+
+
+def doubts_of(runtime: RuntimeDb, outcome: Outcome) -> list[str]:
+    """What was `degraded` of the outcome's own session, and of the newest one of each other market that it refers to.
+
+    The latter begin with the market's name.
+    """
+    nights: dict[str, date] = {}
+    for ref in outcome.input_refs:
+        if "market" in ref:
+            day = date.fromisoformat(ref["date"])
+            nights[ref["market"]] = max(day, nights.get(ref["market"], day))
+    found = degraded(runtime, outcome.as_of_date, outcome.market_id)
+    for market, day in sorted(nights.items()):
+        found += [f"{market} {finding}" for finding in degraded(runtime, day, market)]
+    return found
 
 
 def decision_if_any(runtime: RuntimeDb, engine: str, as_of_date: date, market_id: str) -> Row | None:

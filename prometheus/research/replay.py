@@ -17,13 +17,15 @@ from prometheus.core.ids import Json
 from prometheus.core.settings import Settings
 from prometheus.core.time import TradingCalendar
 from prometheus.engines.configs import config_from
-from prometheus.engines.engine import Inputs, choose_engine
-from prometheus.engines.outcome import decision_from, degraded, output_ref
+from prometheus.engines.engine import SHIPPED, Inputs, choose_engine
+from prometheus.engines.outcome import decision_from, doubts_of, output_ref
 from prometheus.research.reports import is_there
 from prometheus.stores.decisions import Decision
 from prometheus.stores.historical import HistoricalDb
 from prometheus.stores.runtime import Row, RuntimeDb
 from prometheus.stores.wide import one_thread
+
+OWN = "it was not made again: its engine is known to a pipeline of the desk's own and not to the settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Replayed:
 
     engine: str
     recorded: str  # decision ids
-    replayed: str
+    replayed: str  # "" if it was not made again
     versions: Mapping[str, int]
     differences: tuple[str, ...]
 
@@ -66,7 +68,12 @@ def replay(settings: Settings, session: date, market_id: str) -> list[Replayed]:
                 f"nothing was decided for {market_id} on {session}",
                 hint="`prometheus decisions --session DATE` lists what was",
             )
-        return [_again(settings, runtime, row) for row in rows]
+        return [
+            _again(settings, runtime, row)
+            if row["engine"] in SHIPPED or row["engine"] in settings.engines
+            else Replayed(row["engine"], row["decision_id"], "", {}, (OWN,))
+            for row in rows
+        ]
     finally:
         runtime.close()
 
@@ -99,7 +106,7 @@ def _again(settings: Settings, runtime: RuntimeDb, row: Row) -> Replayed:
         output_ref(part, [{**one, "config_id": row["config_id"]} for one in part.rows])
         for part in outcome.tables
     ]
-    doubts = degraded(runtime, session, market_id)
+    doubts = doubts_of(runtime, outcome)
     again = decision_from(outcome, row["config_id"], outputs, doubts, row["run_id"], row["task"])
     assert again is not None, "an engine whose decision is kept decides"
     return Replayed(

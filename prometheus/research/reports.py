@@ -11,7 +11,7 @@ from prometheus.core.errors import UserError
 from prometheus.core.settings import Settings
 from prometheus.stores.runtime import Row, RuntimeDb
 
-HINT = "`prometheus run weekly_research` and `prometheus run us_eq_late` write them"
+HINT = "`prometheus run` writes them: weekly_research, us_eq_late, and global_daily for the market GLOBAL"
 
 
 def reports(settings: Settings) -> list[Row]:

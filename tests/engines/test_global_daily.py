@@ -14,7 +14,9 @@ from night_task import NightTask
 
 from prometheus.core.time import TradingCalendar
 from prometheus.engines import jobs
+from prometheus.engines.decision_log.engine import DecisionLogError
 from prometheus.engines.outcome import MissingDecisionError
+from prometheus.stores.historical import WriteId
 
 
 def in_world(home: Any, name: str, session: date) -> dict[str, Any]:
@@ -51,6 +53,15 @@ def test_the_page_shows_what_each_regions_night_decided_and_names_those_that_had
     weights = [row["weight"] for row in home.runtime.target_portfolio(session, "US_EQ")]
     assert shown["portfolio"]["net"] == pytest.approx(sum(weights))
     assert report["exposure"] == {"US_EQ": shown["portfolio"]["net"]}
+    command = [sys.executable, "-m", "prometheus", "research", "show", "--kind", "global_view"]
+    page = subprocess.run(
+        [*command, "--home", str(home.path)], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+    assert f"the world is {regime['label']} since {regime['since']} (stressed 1.00" in page
+    (line,) = [line.split() for line in page.splitlines() if line.startswith("US_EQ")]
+    assert line[1:3] == [session.isoformat(), outputs["regime"]["label"]]
+    assert line[-1] == f"{shown['portfolio']['net']:.1%}"
+    assert "absent: JP_EQ, no regime of it was ever decided" in page
     assert shown["portfolio"]["positions"] == sum(weight != 0.0 for weight in weights)
 
 
@@ -74,6 +85,45 @@ def test_what_a_region_decides_later_is_not_on_the_page_and_what_is_old_is_named
     assert in_world(home, "global_view", between)["absent"]["US_EQ"] == f"its last regime is of {first}"
 
 
+def test_the_log_of_the_world_is_checked_against_the_regions_that_it_was_judged_from(
+    new_home: Any, prices: Any, days: list[date]
+) -> None:
+    home = new_home("checked", prices)
+    session = days[350]
+    for name in ("returns", "correlations"):
+        home.job(name, session)
+    with pytest.raises(DecisionLogError, match=f"of GLOBAL on {session} is not consistent: regime has not"):
+        in_world(home, "decision_log", session)
+    regime = in_world(home, "regime", session)
+    told = in_world(home, "decision_log", session)
+    assert told["decisions"] == {"regime": regime["decision_id"]}
+    assert told["references"] == 2  # the region's panel, and the row that was left
+    nothing = home.known(session).read("correlation_panels").clear()
+    write = WriteId("loss", "loss", "loss", 1, "0" * 64)
+    home.historical.write_days("correlation_panels", nothing, write, days=[session], market="US_EQ")
+    with pytest.raises(DecisionLogError, match=f"correlation_panels of US_EQ of {session} does not exist"):
+        in_world(home, "decision_log", session)
+
+
+def test_what_was_wrong_with_a_regions_data_stands_on_the_worlds_decision(
+    new_home: Any, prices: Any, days: list[date]
+) -> None:
+    home = new_home("doubtful", prices)
+    session = days[350]
+    for name in ("returns", "correlations"):
+        home.job(name, session)
+    known = {"verdict": "degraded", "counts": {}, "run_id": "r", "market_id": "US_EQ"}
+    verdicts = [
+        {**known, "as_of_date": session, "dataset": "prices", "findings": ["three are stale"]},
+        {**known, "as_of_date": days[349], "dataset": "prices", "findings": ["of another night"]},
+    ]
+    with home.runtime.commit(home.runtime.claim("test", 1)) as connection:
+        home.runtime.put(connection, "data_quality", verdicts)
+    assert in_world(home, "regime", session)["degraded"] == ["US_EQ prices: three are stale"]
+    (decision,) = home.runtime.decisions(session, "GLOBAL")
+    assert decision["proposed_action"]["degraded"] == ["US_EQ prices: three are stale"]
+
+
 def test_a_person_runs_the_world_by_its_name(
     new_home: Any, prices: Any, days: list[date], tmp_path: Path
 ) -> None:
@@ -86,7 +136,11 @@ def test_a_person_runs_the_world_by_its_name(
     done = subprocess.run(place, check=False, capture_output=True, text=True, timeout=120, cwd=tmp_path)
     report = json.loads(done.stdout)
     assert report["state"] == "succeeded", done.stderr
-    assert [task["task"].rsplit(".", 1)[-1] for task in report["tasks"]] == ["regime", "global_view"]
+    assert [task["task"].rsplit(".", 1)[-1] for task in report["tasks"]] == [
+        "regime",
+        "global_view",
+        "decision_log",
+    ]
     assert [slo["state"] for slo in report["slos"]] == ["met"]
     (decision,) = home.runtime.decisions(session, "GLOBAL")
     assert decision["context_id"] == f"GLOBAL.{session}"

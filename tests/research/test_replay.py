@@ -14,6 +14,7 @@ from prometheus.core.errors import UserError
 from prometheus.core.settings import Settings
 from prometheus.research.replay import replay
 from prometheus.stores import schema
+from prometheus.stores.decisions import Decision
 from prometheus.stores.historical import WriteId
 
 
@@ -98,3 +99,15 @@ def test_a_predecessor_that_was_decided_anew_is_named(night: Any) -> None:
 def test_a_night_that_was_never_decided_is_no_night(desk: Any, days: list[date]) -> None:
     with pytest.raises(UserError, match=f"nothing was decided for US_EQ on {days[-1]}"):
         replay(settings_of(desk.path), days[-1], "US_EQ")
+
+
+def test_an_engine_that_only_a_pipeline_knows_is_named_and_the_others_are_made_again(night: Any) -> None:
+    desk, session = night
+    row = {**desk.runtime.decisions(session, "US_EQ", "regime")[0], "engine": "steady"}
+    row.pop("decision_id")
+    with desk.runtime.commit(desk.runtime.claim("own", 1)) as connection:
+        desk.runtime.record_decision(connection, Decision(**row))
+    made = {one.engine: one for one in replay(settings_of(desk.path), session, "US_EQ")}
+    assert "known to a pipeline of the desk's own" in made.pop("steady").differences[0]
+    assert len(made) == 5
+    assert all(not one.differences for one in made.values())

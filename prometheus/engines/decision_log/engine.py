@@ -6,26 +6,31 @@ rows that no decision left, made-up prices that are not marked, and targets that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import TypeAlias
 
 from prometheus.core.errors import UserError
 from prometheus.core.ids import Json
 from prometheus.engines.outcome import context_id_of, rows_digest
 from prometheus.engines.portfolio.audit import audit
+from prometheus.engines.regime.globe import MARKET as GLOBE
 from prometheus.stores import schema
 from prometheus.stores.decisions import Decision
 from prometheus.stores.historical import HistoricalView
 from prometheus.stores.runtime import Row, RuntimeDb
 
 # The engines that must have decided, in the order in which they do, each after those whose decisions it must refer to.
-ENGINES = {
+Chain: TypeAlias = Mapping[str, tuple[str, ...]]
+ENGINES: Chain = {
     "regime": (),
     "stability": ("regime",),
     "assessment": ("regime",),
     "universe": ("assessment",),
     "portfolio": ("stability", "assessment", "universe"),
 }
+# The world's night judges and holds nothing.
+OF_GLOBE: Chain = {"regime": ()}
 
 # Tables of a night that no decision stands behind.
 NO_DECISION = frozenset({"profile_snapshots", "risk_reports", "research_reports", "engine_decisions"})
@@ -39,10 +44,11 @@ class DecisionLogError(UserError):
 
 def check(as_of_date: date, view: HistoricalView, runtime: RuntimeDb, *, market_id: str) -> dict[str, Json]:
     """What was found, if all is well; raises `DecisionLogError` with every fault."""
+    chain = OF_GLOBE if market_id == GLOBE else ENGINES
     context = context_id_of(market_id, as_of_date)
     logged = runtime.decisions(as_of_date, market_id)
     decided = {row["engine"]: row for row in logged if row["context_id"] == context}
-    faults = [f"{engine} has not decided" for engine in ENGINES if engine not in decided]
+    faults = [f"{engine} has not decided" for engine in chain if engine not in decided]
     faults += [
         f"{row['engine']} also decided in the context {row['context_id']}"
         for row in logged
@@ -52,7 +58,7 @@ def check(as_of_date: date, view: HistoricalView, runtime: RuntimeDb, *, market_
     for engine, row in decided.items():
         found = [
             *_content_faults(row, runtime),
-            *_input_faults(row, decided, view),
+            *_input_faults(row, decided, view, chain),
             *_output_faults(row, as_of_date, runtime),
         ]
         faults += [f"{engine}: {fault}" for fault in found]
@@ -90,7 +96,7 @@ def _content_faults(row: Row, runtime: RuntimeDb) -> list[str]:
     return faults
 
 
-def _input_faults(row: Row, decided: dict[str, Row], view: HistoricalView) -> list[str]:
+def _input_faults(row: Row, decided: dict[str, Row], view: HistoricalView, chain: Chain) -> list[str]:
     faults = []
     named = set()
     for ref in row["input_refs"]:
@@ -105,13 +111,14 @@ def _input_faults(row: Row, decided: dict[str, Row], view: HistoricalView) -> li
             day = date.fromisoformat(ref["date"])
             if day > row["as_of_date"]:
                 faults.append(f"it used {ref['table']} of {day}, which is later than its date")
-            elif not view.has(ref["table"], day):
-                faults.append(f"its input {ref['table']} of {day} does not exist")
+            elif not (view.beside(ref["market"]) if "market" in ref else view).has(ref["table"], day):
+                whose = f" of {ref['market']}" if "market" in ref else ""
+                faults.append(f"its input {ref['table']}{whose} of {day} does not exist")
         elif "as_of_date" in ref and date.fromisoformat(ref["as_of_date"]) >= row["as_of_date"]:
             faults.append(
                 f"it used {ref['table']} of {ref['as_of_date']}, which is not earlier than its date"
             )
-    missing = [engine for engine in ENGINES.get(row["engine"], ()) if engine not in named]
+    missing = [engine for engine in chain.get(row["engine"], ()) if engine not in named]
     return faults + [f"it does not refer to the decision of {engine}" for engine in missing]
 
 

@@ -25,5 +25,6 @@ pipeline.add(
     after=["regime"],
     degrade=["skip"],
 )
+pipeline.add(f"{ENGINES}:decision_log", kind="engine", timeout="5min", expect="5s", after=["regime"])
 
 pipeline.slo("global regime", jobs=["regime"], by="D+1 03:00 UTC")
