@@ -141,6 +141,12 @@ def new_home(tmp_path: Path) -> Callable[[str, pl.DataFrame], Home]:
     return make
 
 
+@pytest.fixture(scope="session")
+def home_at() -> Callable[[Path], Home]:
+    """The small home that lies in a folder: a copy of a night, which a test may tamper with."""
+    return lambda folder: Home(folder, SMALL)
+
+
 @pytest.fixture(scope="module")
 def one_night(
     prices: pl.DataFrame, days: list[date], tmp_path_factory: pytest.TempPathFactory

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,18 +20,19 @@ from prometheus.stores import schema
 from prometheus.stores.runtime import ClaimLostError
 
 
-@pytest.mark.parametrize("place", [283, 339, 371, 402])
 def test_deleting_the_future_changes_no_decision(
-    place: int, new_home: Any, prices: pl.DataFrame, days: list[date]
+    new_home: Any, prices: pl.DataFrame, days: list[date]
 ) -> None:
-    session = days[place]
+    """Before the storm, in it and after it. In the whole home the latest nights were decided first."""
+    sessions = [days[283], days[339], days[402]]
     whole = new_home("whole", prices)
-    whole.night(days[place + 10])  # a later night's features and decisions are there too
-    whole.night(session)
-    cut = new_home("cut", prices.filter(pl.col("date") <= session))
-    cut.night(session)
-    assert whole.decided(session) == cut.decided(session)
-    assert len(cut.decided(session)["engine_decisions"]) == 5
+    for session in (days[412], *reversed(sessions)):
+        whole.night(session)
+    for session in sessions:
+        cut = new_home(f"cut-{session}", prices.filter(pl.col("date") <= session))
+        cut.night(session)
+        assert whole.decided(session) == cut.decided(session)
+        assert len(cut.decided(session)["engine_decisions"]) == 5
 
 
 def test_a_night_done_again_by_a_later_attempt_leaves_the_same_rows(
@@ -145,11 +148,10 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_log_that_contradicts_itself_fails_the_night(
-    fault: str, new_home: Any, prices: pl.DataFrame, days: list[date]
+    fault: str, one_night: Any, home_at: Any, tmp_path: Path
 ) -> None:
-    home = new_home("faulty", prices)
-    session = days[310]
-    home.night(session)
+    kept, session, _ = one_night
+    home = home_at(shutil.copytree(kept.path, tmp_path / "faulty"))
     statement, complaint = FAULTS[fault]
     claim = home.runtime.claim("tamper", 1)
     with home.runtime.commit(claim) as connection:

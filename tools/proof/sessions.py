@@ -2,15 +2,17 @@
 
     python tools/proof/sessions.py --home proof [--first 2008-02-01 --last 2016-12-30 --processes 2]
 
-Loads the reference panel into the home once (a shipped night of the last session), then walks all sessions with research's
-`walk`: per session the whole chain of engines, then `decision_log.check` and the portfolio's `audit`. The years are shared
-among processes; each part starts from cash, as a desk does on its first night. A part that is stopped goes on where it was.
-Each session leaves a line in HOME/part-N.jsonl; the table for docs/proof.md is printed and kept in HOME/result.md.
+Works in HOME/CODE, a folder for each state of the code. Loads the reference panel there once (a shipped night of the last
+session), then walks all sessions with research's `walk`: per session the whole chain of engines, then
+`decision_log.check` and the portfolio's `audit`. The years are shared among processes; each part starts from cash, as a desk
+does on its first night. A part that is stopped goes on where it was. Each session leaves a line in part-N.jsonl; the table
+for docs/proof.md is printed and kept in result.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -39,9 +41,11 @@ def main() -> int:
     parser.add_argument("--part", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     home = asked.home.absolute()
-    home.mkdir(parents=True, exist_ok=True)
     if asked.part is not None:
         return walk_part(home, asked.first, asked.last, asked.part)
+    home = place(home, asked.first, asked.last, asked.processes)
+    home.mkdir(parents=True, exist_ok=True)
+    print(f"in {home}", file=sys.stderr)
     load(home, asked.last)
     bounds = shares(asked.first, asked.last, asked.processes)
     workers = [
@@ -62,6 +66,22 @@ def main() -> int:
     (home / "result.md").write_text(text, encoding="utf-8")
     print(text)
     return max(codes)
+
+
+def place(home: Path, first: date, last: date, processes: int) -> Path:
+    """The folder of this code and these sessions: what other code had found there would prove nothing."""
+    return home / hashlib.sha256(f"{sources()} {first} {last} {processes}".encode()).hexdigest()[:12]
+
+
+def sources() -> str:
+    """The hash of all the package's sources."""
+    import prometheus
+
+    root = Path(prometheus.__file__).parent
+    found = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        found.update(f"{path.relative_to(root)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return found.hexdigest()
 
 
 def load(home: Path, last: date) -> None:
