@@ -29,6 +29,7 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "PROMETHEUS_CPU": ("resources", "cpu"),
     "PROMETHEUS_MEMORY": ("resources", "memory"),
     "PROMETHEUS_WEB_PORT": ("web", "port"),
+    "PROMETHEUS_CALENDAR_TABLE": ("calendars", "table"),
     "PROMETHEUS_SEED": ("seed",),
 }
 
@@ -55,6 +56,12 @@ class RuntimeSettings(_Section):
     """The desk's own database."""
 
     url: str | None = None
+
+
+class CalendarSettings(_Section):
+    """A compiled calendar table newer than the one that came with the package."""
+
+    table: Path | None = None
 
 
 class DataSettings(_Section):
@@ -165,6 +172,7 @@ class Settings(_Section):
     retention: RetentionSettings = RetentionSettings()
     engines: dict[str, EngineSettings] = Field(default_factory=dict)
     sources: dict[str, MarketSources] = Field(default_factory=dict)
+    calendars: CalendarSettings = CalendarSettings()
     markets: dict[str, dict[str, Any]] = Field(default_factory=dict)
     overrides: tuple[dict[str, Any], ...] = ()  # docs/calendars.md
     auth: dict[str, Any] = Field(default_factory=dict)
@@ -208,6 +216,8 @@ class Settings(_Section):
         }
         if self.data_mirror is not None:
             found["PROMETHEUS_DATA_MIRROR"] = str(self.data_mirror)
+        if self.calendars.table is not None:
+            found["PROMETHEUS_CALENDAR_TABLE"] = str(self.calendars.table)
         return found
 
 
@@ -285,6 +295,7 @@ def _absolute(settings: Settings, directory: Path) -> Settings:
             "home": full(settings.home),
             "historical": PathSettings(path=full(settings.historical.path)),
             "sources": sources,
+            "calendars": CalendarSettings(table=full(settings.calendars.table)),
             "data": DataSettings(mirror=full(settings.data.mirror), cache=full(settings.data.cache)),
             "retention": settings.retention.model_copy(update={"archive": full(settings.retention.archive)}),
         }

@@ -12,14 +12,17 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
-from prometheus.core.calendar_book import CalendarBook
+from prometheus.core.calendar_book import CalendarBook, load_table
+from prometheus.core.calendar_errors import CalendarTableError
 from prometheus.core.calendar_overrides import Override
 from prometheus.core.calendar_settings import read_markets, read_overrides
 from prometheus.core.settings import Settings
 from prometheus.core.time import CalendarRangeError, TradingCalendar, install_book
 from prometheus.executors.contract import NO_OVERRIDES
 from prometheus.ledger.contract import RecordedOverride
+from prometheus.markets.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,10 @@ def desk_book(settings: Settings) -> CalendarBook:
     """The book in force. Raises `SettingsError`, `CalendarError` for what cannot be used, and the ledger's errors."""
     recorded = [one.override for one in recorded_overrides(settings)]
     markets = read_markets(settings.markets)
-    if not markets and not recorded and not settings.overrides:
+    table = None if settings.calendars.table is None else read_table(settings.calendars.table)
+    if table is None and not markets and not recorded and not settings.overrides:
         return CalendarBook()
-    return CalendarBook(None, markets, (*read_overrides(settings.overrides), *recorded))
+    return CalendarBook(table, markets, (*read_overrides(settings.overrides), *recorded))
 
 
 def install_desk_book(settings: Settings) -> CalendarBook:
@@ -48,9 +52,19 @@ def install_desk_book(settings: Settings) -> CalendarBook:
     return book
 
 
+def read_table(path: Path) -> Table:
+    """The table in a file, as `tools/calendars/build.py --out` writes it; `CalendarTableError` if it is damaged."""
+    try:
+        return load_table(path.read_bytes())
+    except OSError as error:
+        raise CalendarTableError(
+            f"the calendar table {path} cannot be read: {error.strerror}", hint="see [calendars] table"
+        ) from None
+
+
 def book_text(book: CalendarBook) -> str:
     """What a worker is told of the book: its text, or that it is the shipped one."""
-    return book.to_json() if book.markets or book.overrides else NO_OVERRIDES
+    return NO_OVERRIDES if book == CalendarBook() else book.to_json()
 
 
 def recorded_overrides(settings: Settings) -> list[RecordedOverride]:

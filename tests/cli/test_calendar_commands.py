@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
 
@@ -11,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from prometheus.cli.main import app
 from prometheus.core.time import TradingCalendar, install_book
+from prometheus.markets.table import Market, encode
 
 BEFORE = "2024-07-03T16:50:00Z"
 
@@ -175,3 +180,53 @@ def test_the_libraries_differ_where_we_know_they_do() -> None:
     assert ("exchange_calendars", "2023-09-01") in days
     assert ("exchange_calendars", "2023-09-08") in days
     assert ask("diff", "XLON", "--from", "2024-01-01", "--to", "2024-12-31").exit_code == 0
+
+
+def test_a_newer_table_is_installed_as_a_file_and_a_damaged_one_is_refused(own_home: Path) -> None:
+    table = TradingCalendar("US_EQ").book.table
+    short = encode("2099.1", [table.exchange("XLON")], [Market("US_EQ", ("XLON",), "any", 60, 60)])
+    Path("newer.bin").write_bytes(short)
+    Path("prometheus.toml").write_text('[calendars]\ntable = "newer.bin"\n')
+    found = told("horizon")
+    assert isinstance(found, dict)
+    assert (found["release"], [one["exchange"] for one in found["exchanges"]]) == ("2099.1", ["XLON"])
+    assert ask("next", "US_EQ", "open", "--at", "2024-07-04T06:00:00Z").stdout == "2024-07-04T07:00:00Z\n"
+    Path("newer.bin").write_bytes(short[:-1])
+    result = ask("horizon")
+    assert result.exit_code == 2
+    assert "bytes after its header" in result.stderr
+
+
+def test_a_run_s_workers_go_by_the_desk_s_table_markets_and_overrides(own_home: Path) -> None:
+    table = TradingCalendar("US_EQ").book.table
+    Path("newer.bin").write_bytes(encode("2099.1", [table.exchange("XNYS")], [table.markets["US_EQ"]]))
+    Path("prometheus.toml").write_text(
+        '[calendars]\ntable = "newer.bin"\n[markets.MINE]\nmembers = ["XNYS"]\n'
+        '[[overrides]]\nexchange = "XNYS"\nday = 2016-06-28\nkind = "closed"\nreason = "r"\nsource = "s"\n'
+        "known_at = 2016-06-01T00:00:00Z\n"
+    )
+    Path("mine.py").write_text(
+        "from prometheus.core.time import TradingCalendar\n"
+        "from prometheus.pipelines import Pipeline, session\n"
+        'p = Pipeline("mine", market="MINE", start=session.close)\n'
+        "@p.job()\n"
+        "def look(task):\n"
+        "    told = task.calendar(), TradingCalendar('US_EQ')\n"
+        "    return [str(calendar.next_trading_day(task.session)) for calendar in told]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "prometheus", "run", "mine.py:p", "--session", "2016-06-27", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    (row,) = views_of(Path(".prometheus/replay/mine.2016-06-27.db"))
+    assert json.loads(row) == ["2016-06-29", "2016-06-29"]
+
+
+def views_of(ledger: Path) -> list[str]:
+    """What the tasks of a run returned, as JSON texts."""
+    with closing(sqlite3.connect(ledger)) as connection:
+        return [output for (output,) in connection.execute("SELECT output FROM tasks")]

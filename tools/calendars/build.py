@@ -193,8 +193,15 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="compare with the shipped table instead of writing it"
     )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write here: a table to install apart from the code"
+    )
     arguments = parser.parse_args()
     data = compile_table()
+    if arguments.out is not None:
+        arguments.out.write_bytes(data)
+        print(f"{arguments.out}: {len(data)} bytes, release {RELEASE}")
+        return 0
     if not arguments.check:
         TABLE.write_bytes(data)
         print(f"{TABLE}: {len(data)} bytes")

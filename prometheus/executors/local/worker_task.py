@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from datetime import date
 from types import MappingProxyType
@@ -135,9 +136,15 @@ def install_overrides(overrides: str) -> None:
     global _installed_overrides
     if overrides == _installed_overrides:
         return
+    from prometheus.core.calendar_book import load_table
     from prometheus.core.time import CalendarBook, install_book
 
-    install_book(None if overrides == NO_OVERRIDES else CalendarBook.from_json(overrides))
+    path = os.environ.get("PROMETHEUS_CALENDAR_TABLE")  # the desk's own, as its settings name it
+    table = None
+    if path and overrides != NO_OVERRIDES:
+        with open(path, "rb") as file:
+            table = load_table(file.read())
+    install_book(None if overrides == NO_OVERRIDES else CalendarBook.from_json(overrides, table))
     _installed_overrides = overrides
 
 
