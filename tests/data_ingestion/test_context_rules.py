@@ -636,7 +636,7 @@ def faulty(dataset: str, places: list[int]) -> pl.DataFrame:
     return damaged.filter(~gap | (pl.col("date") == S))
 
 
-@settings(max_examples=10)
+@settings(max_examples=settings().max_examples // 6)
 @given(
     dataset=st.sampled_from(["ohlcv", "indices", "macro", "fx", "texts"]),
     places=st.lists(st.integers(0, 700), max_size=8),
@@ -662,7 +662,7 @@ def test_a_night_judges_as_the_bulk_load_does(dataset: str, places: list[int], l
     assert alone.session_quarantined == whole.session_quarantined
 
 
-@settings(max_examples=10)
+@settings(max_examples=settings().max_examples // 6)
 @given(
     dataset=st.sampled_from(["ohlcv", "indices", "macro", "fx", "texts"]),
     places=st.lists(st.integers(0, 700), max_size=8),

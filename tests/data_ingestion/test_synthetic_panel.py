@@ -40,7 +40,7 @@ def test_a_seed_and_a_market_make_the_panel() -> None:
     assert not first["ret_1d"].equals(panel(7, "EU_EQ").read("prices", DAY, [DAY])["ret_1d"])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=settings().max_examples // 6, deadline=None)
 @given(place=st.integers(20, 540), later=st.integers(1, 40))
 def test_adding_days_never_changes_the_days_before(place: int, later: int) -> None:
     sessions = US.sessions(date(2007, 1, 3), DAY)

@@ -193,7 +193,7 @@ def test_an_instrument_that_did_not_trade_on_the_session_is_not_scored_and_moves
 
 
 @given(st.integers(252, 699))
-@settings(max_examples=12)
+@settings(max_examples=settings().max_examples // 5)
 def test_a_session_s_score_and_what_was_learnt_for_it_do_not_change_when_the_future_is_deleted(
     row: int,
 ) -> None:

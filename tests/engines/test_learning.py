@@ -57,7 +57,7 @@ def test_a_planted_signal_gets_weight_up_to_the_bound_and_its_opposite_gets_none
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 2)
 def test_pure_noise_keeps_the_prior_and_no_evidence_turns_a_family_round(seed: int) -> None:
     found = learn(months(36, 0.0, seed=seed), CONFIG)
     weights = weighted(EQUAL, found)

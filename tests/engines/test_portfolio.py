@@ -64,7 +64,7 @@ def test_a_trade_that_earns_less_than_it_costs_is_not_made() -> None:
     np.testing.assert_allclose(solution.weights, held, atol=1e-5)
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.integers(0, 10_000), st.floats(0.05, 0.3), st.floats(0.08, 0.4))
 def test_every_limit_holds_or_is_named_as_relaxed(seed: int, turnover: float, max_volatility: float) -> None:
     rng = np.random.default_rng(seed)

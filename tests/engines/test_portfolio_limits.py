@@ -56,7 +56,7 @@ def declared(**changes: Any) -> Limits:
     return replace(limits, **changes)
 
 
-@settings(max_examples=12)
+@settings(max_examples=settings().max_examples // 5)
 @given(SEEDS, st.floats(0.02, 0.4), st.floats(0.1, 0.4), st.floats(0.2, 0.6), st.floats(0.0, 0.1))
 def test_every_kept_portfolio_obeys_its_limits_and_each_that_moved_is_named(
     seed: int, turnover: float, volatility: float, fragility: float, band: float
@@ -71,7 +71,7 @@ def test_every_kept_portfolio_obeys_its_limits_and_each_that_moved_is_named(
     assert (solution.weights[problem.leaving] <= problem.held[problem.leaving]).all()
 
 
-@settings(max_examples=2)
+@settings(max_examples=settings().max_examples // 30)
 @given(SEEDS)
 def test_a_limit_gives_way_by_no_more_than_it_must_and_later_ones_before_earlier_ones_never(
     seed: int,
@@ -93,7 +93,7 @@ def test_a_limit_gives_way_by_no_more_than_it_must_and_later_ones_before_earlier
         pytest.fail(f"{one.limit} could have stayed at {nearer}: {again.relaxed}")
 
 
-@settings(max_examples=2)
+@settings(max_examples=settings().max_examples // 30)
 @given(SEEDS)
 def test_what_conflicts_is_named_and_none_of_it_is_superfluous(seed: int) -> None:
     problem, limits = made(seed), declared(turnover=0.05, max_fragility=0.2)
@@ -114,7 +114,7 @@ def test_what_conflicts_is_named_and_none_of_it_is_superfluous(seed: int) -> Non
         solve(problem, replace(limits, max_exposures={}, **every), ())
 
 
-@settings(max_examples=4)
+@settings(max_examples=settings().max_examples // 15)
 @given(SEEDS)
 def test_renaming_the_instruments_renames_the_weights(seed: int) -> None:
     problem = made(seed)
@@ -141,7 +141,7 @@ def test_renaming_the_instruments_renames_the_weights(seed: int) -> None:
     )
 
 
-@settings(max_examples=4)
+@settings(max_examples=settings().max_examples // 15)
 @given(SEEDS)
 def test_who_expects_nothing_and_fears_nothing_does_not_trade(seed: int) -> None:
     calm = made(
@@ -151,7 +151,7 @@ def test_who_expects_nothing_and_fears_nothing_does_not_trade(seed: int) -> None
     np.testing.assert_allclose(solve(calm, free, ()).weights, calm.held, atol=2e-6)
 
 
-@settings(max_examples=4)
+@settings(max_examples=settings().max_examples // 15)
 @given(SEEDS)
 def test_dearer_trading_never_trades_more(seed: int) -> None:
     free = Limits(0.2, 1.0, 0.0, 1.0, 10.0)

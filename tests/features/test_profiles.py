@@ -169,7 +169,7 @@ filings = st.lists(
 )
 
 
-@settings(max_examples=15)
+@settings(max_examples=settings().max_examples // 4)
 @given(filings, st.sampled_from(DAYS))
 def test_nothing_filed_after_the_session_is_ever_seen(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[date, str, int, int]], session: date

@@ -163,7 +163,9 @@ def test_vacuum_keeps_what_replays_need_and_says_first_what_it_would_do(
         assert read(store, version).equals(seen[day])
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings().max_examples // 2, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     lives=st.lists(st.tuples(st.integers(1, 30), st.integers(1, 10)), min_size=1, max_size=8),
     keep=st.sets(st.integers(0, 40), max_size=12),

@@ -152,7 +152,7 @@ def test_a_scheduler_rebuilt_from_the_rows_stands_where_the_living_one_does(data
     live_through(data, MemoryLedger(), 15)
 
 
-@settings(max_examples=5)
+@settings(max_examples=settings().max_examples // 12)
 @given(st.data())
 def test_so_does_one_rebuilt_from_a_file(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

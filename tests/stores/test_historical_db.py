@@ -268,7 +268,11 @@ def test_a_table_with_a_damaged_log_is_named(tmp_path: Path) -> None:
 _DAYS = [date(2015, 12, 30) + timedelta(days=k) for k in range(5)]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings().max_examples // 4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     writes=st.lists(
         st.tuples(st.lists(st.sampled_from(_DAYS), min_size=1, max_size=4, unique=True), st.integers(0, 3)),
