@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from prometheus.core.errors import UserError
+from prometheus.core.instants import from_us, to_us
 from prometheus.core.session_algebra import WEEKDAYS, bounds_of, weekday_of_month
-from prometheus.pipelines.moments import Clock, Edge, Moment, Session, TradingDayOf
+from prometheus.pipelines.moments import Clock, Edge, Every, Moment, Session, TradingDayOf
 from prometheus.pipelines.wallclock import local_us
 
 
@@ -25,6 +26,13 @@ class SessionCalendar(Protocol):
     def sessions(self, start: date, end: date, /) -> Sequence[date]: ...
     def open_us(self, d: date, /) -> int: ...
     def close_us(self, d: date, /) -> int: ...
+
+
+class StatefulCalendar(SessionCalendar, Protocol):
+    """What `occurrences` asks beside that."""
+
+    def state_at(self, at: datetime, /) -> object: ...
+    def next_transition(self, at: datetime, /) -> datetime: ...
 
 
 Calendars = Callable[[str], SessionCalendar]
@@ -65,6 +73,33 @@ def session_of(of: Session | TradingDayOf, label: date, calendar: SessionCalenda
     if of.market_id is not None and not calendar.is_trading_day(label):
         base = calendar.next_trading_day(label, 1)
     return calendar.next_trading_day(base, of.shift) if of.shift else base
+
+
+def occurrences(every: Every, label: date, calendar: StatefulCalendar) -> list[int]:
+    """The instants of `every` for the run labelled `label`, microseconds since the epoch, ascending.
+
+    Counted from the start of each stretch in which the market is in that state; a break is part of the session. To a
+    label belong the stretches that begin between the close of the session before it and its own close, and the one
+    that begins at its close (POST_CLOSE). Raises the calendar's own errors, also where `label` is no session.
+    """
+    close_us = calendar.close_us(label)
+    before_us = calendar.close_us(calendar.previous_trading_day(label, 1))
+    found: list[int] = []
+    at_us, started_us = before_us, before_us
+    state = _state(calendar, before_us)
+    while started_us <= close_us:
+        at_us = to_us(calendar.next_transition(from_us(at_us)))
+        following = _state(calendar, at_us)
+        if following == state:  # only a break began or ended
+            continue
+        if state == every.during and (started_us == close_us) == (state == "POST_CLOSE"):
+            found += range(started_us, at_us, every.interval_us)
+        started_us, state = at_us, following
+    return found
+
+
+def _state(calendar: StatefulCalendar, at_us: int) -> str:
+    return str(calendar.state_at(from_us(at_us)))
 
 
 def _market_of(moment: Edge, market: str) -> str:
