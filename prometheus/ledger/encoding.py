@@ -377,6 +377,7 @@ def _task_to_json(task: TaskPlan) -> Json:
         "backoff_us": task.backoff_us,
         "typical_us": task.typical_us,
         "cautious_us": task.cautious_us,
+        "late_us": task.late_us,
         "checkpoint_every_us": task.checkpoint_every_us,
         "ladder": task.ladder,
     }
@@ -400,6 +401,7 @@ def _task_of(o: Json) -> TaskPlan:
         backoff_us=o["backoff_us"],
         typical_us=o["typical_us"],
         cautious_us=o["cautious_us"],
+        late_us=o.get("late_us", 3 * o["cautious_us"] // 2),  # plans of before it was kept
         checkpoint_every_us=o["checkpoint_every_us"],
         ladder=tuple(o["ladder"]),
     )

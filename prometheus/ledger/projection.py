@@ -131,8 +131,10 @@ class _Turn:
             case AttemptFailed():
                 self._failed(event)
             case AttemptCheckpointed():
-                if self._open_attempt(event.task_id, event.attempt) is not None:
+                attempt = self._open_attempt(event.task_id, event.attempt)
+                if attempt is not None:
                     self._edit(self._task(event.task_id), checkpoint=event.state)
+                    self._edit_attempt(attempt, saved_us=self.now_us)
             case RunOpened():
                 if self._run(event.run.run_id) is None:
                     self._open(event.run)

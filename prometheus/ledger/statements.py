@@ -45,6 +45,7 @@ ATTEMPT_CHANGES = (
     "tail",
     "cpu_us",
     "peak_mib",
+    "saved_us",
 )
 ATTEMPT_COLUMNS = ("task_id", "attempt", "bin_id", "devices", "mode", "ordered_us", *ATTEMPT_CHANGES)
 SLO_COLUMNS = ("slo_id", "run_id", "name", "deadline_us", "state", "finished_us", "reason")
@@ -198,6 +199,7 @@ def _attempt_changes(attempt: AttemptRow) -> Values:
         attempt.tail,
         attempt.cpu_us,
         attempt.peak_mib,
+        attempt.saved_us,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 # The newest migration. Compared with the database by a plain SELECT, so that opening a ledger need not load Alembic.
-HEAD = "0002"
+HEAD = "0003"
 
 # Names the table of the migrations that were run; its own name, so that no other store passes for a ledger.
 VERSION_TABLE = "ledger_version"
@@ -128,6 +128,7 @@ attempts = sa.Table(
     sa.Column("tail", sa.Text, nullable=False),
     sa.Column("cpu_us", sa.BigInteger),
     sa.Column("peak_mib", sa.BigInteger),
+    sa.Column("saved_us", sa.BigInteger),
     sqlite_with_rowid=False,
 )
 

@@ -6,13 +6,18 @@ import heapq
 from dataclasses import dataclass, field
 
 from prometheus.core.demand import Demand
+from prometheus.core.instants import MINUTE_US
 from prometheus.scheduler.decisions import Decision
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
+from prometheus.scheduler.policies import RESERVING, Order, Policy
+from prometheus.scheduler.reservation import Amounts, Reservation
 from prometheus.scheduler.room import Place, Room
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
 
-Shape = tuple[int, Demand, bool]  # tier, demand, can checkpoint
+DURATION_STEP_US = 5 * MINUTE_US
+
+Shape = tuple[int, Demand, bool, int]  # tier, demand, can checkpoint, class of duration
 
 
 @dataclass(slots=True)
@@ -36,6 +41,11 @@ class TaskBook:
     refused_for: object = None  # cause of the last refusal, so that it is said only once
     stamp: int = 0  # version of its queue entry; older entries are dead
     is_tainted: bool = False  # an upstream was degraded or skipped
+    saved_us: int | None = None  # instant of the present attempt's last checkpoint
+    preempted: int = 0  # how often it made room
+    ready_us: int = 0  # since when it has been ready
+    weight: int = 0  # tasks downstream, for policies that order by it
+    amounts: Amounts = ()  # what it takes of each resource
     downstream: list[str] = field(default_factory=list)
 
 
@@ -60,29 +70,36 @@ class SloBook:
 
 
 class ReadyQueue:
-    """Ready tasks of one shape, ordered by latest start, then release, then id.
+    """Ready tasks of one shape, in the policy's order: by latest start, then release, then id.
 
     Entries are dropped lazily: one whose stamp is not the task's present stamp is dead.
     """
 
-    def __init__(self, tier: int, demand: Demand) -> None:
+    def __init__(self, tier: int, demand: Demand, order: Order) -> None:
         self.tier = tier
         self.demand = demand
+        self._order = order
         self._heap: list[tuple[int, int, str, int]] = []
 
     def push(self, book: TaskBook) -> None:
         """Enter a task; an earlier entry of it dies."""
         book.stamp += 1
-        entry = (book.latest_start_us, book.plan.release_us, book.plan.task_id, book.stamp)
-        heapq.heappush(self._heap, entry)
+        plan = book.plan
+        if self._order == "latest_start":
+            first, second = book.latest_start_us, plan.release_us
+        elif self._order == "first_in":
+            first, second = book.ready_us, plan.release_us
+        else:
+            first, second = -book.weight, book.ready_us
+        heapq.heappush(self._heap, (first, second, plan.task_id, book.stamp))
 
     def head(self, tasks: dict[str, TaskBook]) -> tuple[int, int, str] | None:
         """The order key of the first living entry, or None."""
         while self._heap:
-            latest_start_us, release_us, task_id, stamp = self._heap[0]
+            first, second, task_id, stamp = self._heap[0]
             book = tasks[task_id]
             if book.stamp == stamp and book.state is TaskState.READY:
-                return latest_start_us, release_us, task_id
+                return first, second, task_id
             heapq.heappop(self._heap)
         return None
 
@@ -139,7 +156,10 @@ class Books:
     """Everything the scheduler knows."""
 
     seed: int = 0
+    policy: Policy = RESERVING
     now_us: int = 0
+    reservation: Reservation = field(default_factory=Reservation)
+    critical: dict[str, TaskBook] = field(default_factory=dict)  # Tier 1 tasks that have not ended
     tasks: dict[str, TaskBook] = field(default_factory=dict)
     runs: dict[str, RunBook] = field(default_factory=dict)
     slos: dict[str, SloBook] = field(default_factory=dict)
@@ -150,6 +170,7 @@ class Books:
     queues: dict[Shape, ReadyQueue] = field(default_factory=dict)
     alarms: Alarms = field(default_factory=Alarms)
     room: Room = field(default_factory=Room)
+    lower_use: dict[str, int] = field(default_factory=dict)  # what Tiers 2 and 3 hold, by resource
     holding: dict[str, None] = field(default_factory=dict)  # tasks that hold room, oldest first
     unsettled: list[str] = field(default_factory=list)  # tasks whose upstream changed in this turn
     ended_runs: list[str] = field(default_factory=list)  # runs whose last open task ended in this turn
@@ -157,8 +178,17 @@ class Books:
 
     def queue_of(self, plan: TaskPlan) -> ReadyQueue:
         """The queue of tasks of this shape."""
-        shape = (plan.tier, plan.demand, plan.checkpoint_every_us is not None)
+        can_checkpoint = plan.checkpoint_every_us is not None
+        duration_class = 0
+        if self.policy.reserves and plan.tier > 1 and not can_checkpoint:
+            # Only heads are looked at, and one long job that is kept waiting must not stop short ones behind it.
+            duration_class = (plan.late_us // DURATION_STEP_US).bit_length()
+        shape = (plan.tier, plan.demand, can_checkpoint, duration_class)
         queue = self.queues.get(shape)
         if queue is None:
-            queue = self.queues[shape] = ReadyQueue(plan.tier, plan.demand)
+            queue = self.queues[shape] = ReadyQueue(plan.tier, plan.demand, self.policy.order)
         return queue
+
+    def stopping(self) -> set[str]:
+        """Tasks whose room will be free without any further order."""
+        return {task_id for task_id in self.holding if self.tasks[task_id].state is TaskState.STOPPING}

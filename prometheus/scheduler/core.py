@@ -28,6 +28,7 @@ from prometheus.scheduler.events import (
     TimePassed,
 )
 from prometheus.scheduler.moving import close_runs, judge, move, reconsider, settle
+from prometheus.scheduler.policies import RESERVING, Policy
 from prometheus.scheduler.rules import (
     counts_against_retries,
     describe_timeout,
@@ -43,13 +44,13 @@ AUDIT_LIMIT = 256  # attempts that hold room, up to which the room is audited in
 class Scheduler:
     """Decides. `seed` only spreads the retries of equal jobs."""
 
-    def __init__(self, seed: int = 0) -> None:
-        self._books = Books(seed=seed)
+    def __init__(self, seed: int = 0, policy: Policy = RESERVING) -> None:
+        self._books = Books(seed=seed, policy=policy)
 
     @classmethod
-    def restore(cls, snapshot: Snapshot, seed: int = 0) -> Scheduler:
+    def restore(cls, snapshot: Snapshot, seed: int = 0, policy: Policy = RESERVING) -> Scheduler:
         """A scheduler that stands where the rows say; nothing that was decided is decided again."""
-        scheduler = cls(seed)
+        scheduler = cls(seed, policy)
         opening.restore(scheduler._books, snapshot)
         return scheduler
 
@@ -84,12 +85,17 @@ class Scheduler:
                 self._attempt_succeeded(event)
             case AttemptFailed():
                 self._attempt_failed(event)
-            case AttemptCheckpointed() | TimePassed():
+            case AttemptCheckpointed():
+                book = self._current(event.task_id, event.attempt)
+                if book is not None:
+                    book.saved_us = self._books.now_us
+            case TimePassed():
                 pass
             case RunOpened():
                 opening.open_run(self._books, event.run)
             case CapacityChanged():
                 self._books.room.set_capacity(event.capacity)
+                self._books.reservation.is_stale = True
             case TaskAsked():
                 verbs.ask(self._books, event)
             case _:
@@ -130,6 +136,7 @@ class Scheduler:
         books, plan = self._books, book.plan
         book.failures += counts_against_retries(event.failure)
         book.lost += event.failure is Failure.LOST
+        book.preempted += event.failure is Failure.PREEMPTED
         if event.failure is Failure.CANCELLED or book.stop_cause is StopCause.CANCELLED:
             move(books, book, TaskState.CANCELLED, book.stop_reason or event.message)
             return
@@ -151,6 +158,8 @@ class Scheduler:
             kind, key = due
             if kind == "slo":
                 judge(books, books.slos[key])
+                continue
+            if kind in opening.LOOKING_AGAIN:
                 continue
             book = books.tasks[key]
             if kind == "timeout":

@@ -7,6 +7,7 @@ is put on a list and worked off by `settle`; nothing here recurses, so a chain o
 
 from __future__ import annotations
 
+from prometheus.scheduler import admitting
 from prometheus.scheduler.books import Books, SloBook, TaskBook
 from prometheus.scheduler.decisions import CloseRun, JudgeSlo, SetTask
 from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, NEXT, RunState, SloState, TaskState
@@ -25,12 +26,15 @@ def move(
     book.state = state
     if state not in _SAID_OTHERWISE:
         books.decisions.append(SetTask(books.now_us, plan.task_id, state, reason, not_before_us))
+    if old is TaskState.READY:
+        books.reservation.close_window(plan.task_id)
     if old in HOLDING_ROOM and state not in HOLDING_ROOM:
         _free_room(books, book)
     if old in ENDED and state not in ENDED:
         _reopen(books, book)
     if state is TaskState.READY:
         book.refused_for = None
+        book.ready_us = books.now_us
         books.queue_of(plan).push(book)
     elif state is TaskState.HELD:
         books.alarms.drop("release", plan.task_id)
@@ -49,10 +53,14 @@ def _free_room(books: Books, book: TaskBook) -> None:
     books.alarms.drop("timeout", book.plan.task_id)
     book.place = None
     book.attempt_started_us = None
+    book.saved_us = None
+    if book.plan.tier > 1:
+        admitting.release(books, book)
 
 
 def _end(books: Books, book: TaskBook, old: TaskState) -> None:
     task_id, is_done = book.plan.task_id, book.state in DONE
+    books.critical.pop(task_id, None)
     was_broken = old in BROKEN
     books.alarms.drop("release", task_id)
     run = books.runs[book.plan.run_id]
@@ -79,6 +87,8 @@ def _end(books: Books, book: TaskBook, old: TaskState) -> None:
 def _reopen(books: Books, book: TaskBook) -> None:
     """A failed, blocked or cancelled task is to go on: its run is open again and what it blocked may be freed."""
     book.failures = book.lost = 0
+    if book.plan.tier == 1:
+        books.critical[book.plan.task_id] = book
     run = books.runs[book.plan.run_id]
     run.open += 1
     run.state = RunState.RUNNING

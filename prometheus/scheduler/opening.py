@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from prometheus.scheduler import admitting
 from prometheus.scheduler.books import Books, RunBook, SloBook, TaskBook
 from prometheus.scheduler.events import Failure
 from prometheus.scheduler.moving import BROKEN
 from prometheus.scheduler.plan import RunPlan, TaskPlan
+from prometheus.scheduler.reservation import amounts_of
 from prometheus.scheduler.room import Place
 from prometheus.scheduler.rules import NEVER_US, counts_against_retries, latest_start
 from prometheus.scheduler.snapshot import AttemptRow, Snapshot, TaskRow
 from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, SloState, TaskState
+
+LOOKING_AGAIN = frozenset({"slack", "replan", "window"})  # alarms that only look again at what may start
 
 
 def open_run(books: Books, plan: RunPlan) -> None:
@@ -45,7 +49,12 @@ def enter_run(books: Books, plan: RunPlan) -> None:
     books.runs[plan.run_id] = RunBook(plan, open=len(plan.tasks))
     for task in plan.tasks:
         assert task.task_id not in books.tasks, f"task {task.task_id} is in two runs"
-        books.tasks[task.task_id] = TaskBook(task, downstream=books.expected.pop(task.task_id, []))
+        book = TaskBook(
+            task, downstream=books.expected.pop(task.task_id, []), amounts=amounts_of(task.demand)
+        )
+        books.tasks[task.task_id] = book
+        if task.tier == 1:
+            books.critical[task.task_id] = book
     for task in plan.tasks:
         for upstream_id in task.after:
             upstream = books.tasks.get(upstream_id)
@@ -56,6 +65,9 @@ def enter_run(books: Books, plan: RunPlan) -> None:
         for task_id in slo.task_ids:
             books.slos_of.setdefault(task_id, []).append(slo.slo_id)
     _inherit_latest_starts(books, plan.tasks)
+    books.reservation.is_stale = True
+    if books.policy.order == "weight":
+        _weigh(books, plan.tasks)
 
 
 def _inherit_latest_starts(books: Books, tasks: Iterable[TaskPlan]) -> None:
@@ -84,6 +96,18 @@ def _inherit_latest_starts(books: Books, tasks: Iterable[TaskPlan]) -> None:
                 stack.append(upstream_id)
 
 
+def _weigh(books: Books, tasks: Iterable[TaskPlan]) -> None:
+    """Weight of a task = its own plus those of all that are downstream, each once: Airflow's default rule."""
+    for task in tasks:
+        seen, stack = {task.task_id}, [task.task_id]
+        while stack:
+            for downstream_id in books.tasks[stack.pop()].downstream:
+                if downstream_id not in seen:
+                    seen.add(downstream_id)
+                    stack.append(downstream_id)
+        books.tasks[task.task_id].weight = len(seen)
+
+
 def restore(books: Books, snapshot: Snapshot) -> None:
     """Fill empty books from rows."""
     books.now_us = snapshot.at_us
@@ -104,6 +128,9 @@ def restore(books: Books, snapshot: Snapshot) -> None:
         for upstream_id in book.plan.after:
             _count_upstream(books, book, upstream_id)
         _restore_alarm(books, book)
+    # The plan and the windows are not kept: the first turn makes them anew, and this alarm has that turn come at once.
+    if any(book.state is TaskState.READY for book in books.tasks.values()):
+        books.alarms.set("replan", "", books.now_us)
     for slo in snapshot.slos:
         slo_book = books.slos[slo.slo_id]
         slo_book.state, slo_book.finished_us = slo.state, slo.finished_us
@@ -118,6 +145,10 @@ def _restore_task(books: Books, row: TaskRow, attempts: list[AttemptRow]) -> Non
     book = books.tasks[row.task_id]
     book.state, book.attempts, book.mode = row.state, row.attempts, row.mode
     book.not_before_us = row.not_before_us or 0
+    book.ready_us = row.ready_us or 0
+    book.preempted = sum(attempt.failure is Failure.PREEMPTED for attempt in attempts)
+    if row.state in ENDED:
+        books.critical.pop(row.task_id, None)
     for attempt in attempts:
         if attempt.attempt > row.counted_from and attempt.failure is not None:
             book.failures += counts_against_retries(attempt.failure)
@@ -131,6 +162,9 @@ def _restore_task(books: Books, row: TaskRow, attempts: list[AttemptRow]) -> Non
         book.stop_reason = row.reason if row.state is TaskState.STOPPING else ""
         books.room.take(row.task_id, book.plan.demand, book.place)
         books.holding[row.task_id] = None
+        book.saved_us = current.saved_us
+        if book.plan.tier > 1:
+            admitting.admit(books, book, current.ordered_us)
     elif row.state is TaskState.READY:
         books.queue_of(book.plan).push(book)
 
@@ -171,10 +205,38 @@ def check_counts(books: Books) -> None:
         states = [books.tasks[task_id].state for task_id in slo.plan.task_ids]
         assert slo.open == sum(state not in DONE for state in states), f"{slo_id} miscounts its open tasks"
         assert slo.broken == sum(state in BROKEN for state in states), f"{slo_id} miscounts its broken tasks"
+    _check_reservation(books)
+
+
+def _check_reservation(books: Books) -> None:
+    """Assert what is kept for Tier 1 and what lower tiers hold against the states of the tasks."""
+    unfinished = {i for i, book in books.tasks.items() if book.plan.tier == 1 and book.state not in ENDED}
+    assert books.critical.keys() == unfinished, "critical is not the unfinished Tier 1"
+    lower = [books.tasks[i] for i in books.holding if books.tasks[i].plan.tier > 1]
+    held: dict[str, int] = {}
+    for book in lower:
+        for name, amount in book.amounts:
+            held[name] = held.get(name, 0) + amount
+    booked = _without_zeros(books.lower_use)
+    assert booked == held, f"lower tiers are booked with {booked} and hold {held}"
+    reservation = books.reservation
+    bound = {b.plan.task_id for b in lower if books.policy.reserves and not admitting.can_make_room(books, b)}
+    assert reservation.promises.keys() == bound, (
+        f"promised are {sorted(reservation.promises)}, holding {sorted(bound)}"
+    )
+    assert len(reservation.windows) <= books.policy.windows, "more windows than the policy allows"
+    for task_id in reservation.windows:
+        book = books.tasks[task_id]
+        assert (book.plan.tier, book.state) == (3, TaskState.READY), f"{task_id} has a window as {book.state}"
+    reservation.check()
+
+
+def _without_zeros(amounts: dict[str, int]) -> dict[str, int]:
+    return {name: amount for name, amount in amounts.items() if amount}
 
 
 def fingerprint(books: Books) -> dict[str, Any]:
-    """Everything that future decisions depend on."""
+    """Everything that future decisions depend on, but what is made anew from it: the plan, the windows and their alarms."""
     return {
         "now_us": books.now_us,
         "tasks": {
@@ -190,11 +252,20 @@ def fingerprint(books: Books) -> dict[str, Any]:
                 book.attempt_started_us,
                 book.is_tainted,
                 book.mode if book.state in HOLDING_ROOM else None,
+                book.saved_us,
+                book.preempted,
+                book.ready_us,
             )
             for task_id, book in sorted(books.tasks.items())
         },
         "runs": {run_id: (run.state, run.open) for run_id, run in sorted(books.runs.items())},
         "slos": {i: (s.state, s.open, s.broken, s.finished_us) for i, s in sorted(books.slos.items())},
-        "alarms": books.alarms.pending(),
+        "alarms": {
+            (kind, key): at_us
+            for (kind, key), at_us in books.alarms.pending().items()
+            if kind not in LOOKING_AGAIN
+        },
+        "lower_use": _without_zeros(books.lower_use),
+        "promises": dict(sorted(books.reservation.promises.items())),
         "usage": books.room.usage(),
     }

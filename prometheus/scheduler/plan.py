@@ -25,6 +25,7 @@ class TaskPlan:
     backoff_us: int = 10_000_000  # wait before the first retry; doubles with each
     typical_us: int = 60_000_000  # q50 of the duration
     cautious_us: int = 120_000_000  # q80 of the duration
+    late_us: int = 180_000_000  # q90 of the duration
     checkpoint_every_us: int | None = None  # None = cannot checkpoint
     ladder: tuple[str, ...] = ()  # degraded modes to climb when it fails or must make room; "skip" closes it
 

@@ -163,6 +163,7 @@ def _task(
         backoff_us=job.backoff_us,
         typical_us=typical_us,
         cautious_us=cautious_us,
+        late_us=max(3 * cautious_us // 2, typical_us),
         checkpoint_every_us=job.checkpoint_every_us,
         ladder=job.degrade,
     )

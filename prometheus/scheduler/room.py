@@ -7,11 +7,12 @@ free amount is 0, never negative.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from prometheus.core.demand import Bin, Capacity, Demand
 from prometheus.scheduler.packing import guards, is_within, pack
+from prometheus.scheduler.reservation import POOL
 
 _BIN_FIELDS = 2  # cpu_milli, memory_mib
 _BIN_GUARDS = guards(_BIN_FIELDS)
@@ -62,6 +63,7 @@ class Room:
         self._bins: dict[str, _BinBook] = {}
         self._pool_size: dict[str, int] = {}
         self._pool_used: dict[str, int] = {}
+        self._totals: dict[str, int] = {}
 
     def set_capacity(self, capacity: Capacity) -> None:
         """Take a new capacity; what is in use stays booked, in bins that are gone too, until it ends."""
@@ -79,6 +81,12 @@ class Room:
             book.gpu_used += [0] * (len(book.bin.gpu_milli) - len(book.gpu_used))
             book.refresh()
         self._pool_size = dict(capacity.pools)
+        self._totals = {
+            "cpu": sum(one.cpu_milli for one in capacity.bins),
+            "memory": sum(one.memory_mib for one in capacity.bins),
+            "gpu": sum(sum(one.gpu_milli) for one in capacity.bins),
+            **{POOL + pool: size for pool, size in self._pool_size.items()},
+        }
 
     def find(self, demand: Demand) -> Place | None:
         """The fullest bin in which the demand fits now (ties: bin id), or None."""
@@ -102,6 +110,32 @@ class Room:
                 place = Place(bin_id)
             best = score
         return place
+
+    def totals(self) -> dict[str, int]:
+        """All that is offered, by the names of `amounts_of`: cpu, memory and gpu summed over the bins, and the pools."""
+        return self._totals
+
+    def fits_without(self, demand: Demand, gone: Collection[str]) -> bool:
+        """Whether the demand would fit if the holders `gone` had ended."""
+        if not gone:
+            return self.find(demand) is not None
+        freed: dict[str, int] = {}
+        for book in self._bins.values():
+            for holder in gone:
+                if holder in book.holders:
+                    for pool, units in book.holders[holder][0].pools:
+                        freed[pool] = freed.get(pool, 0) + units
+        for pool, units in demand.pools:
+            used = self._pool_used.get(pool, 0) - freed.get(pool, 0)
+            if self._pool_size.get(pool, 0) - used < units:
+                return False
+        return any(_fits_bin(book, demand, gone) for book in self._bins.values())
+
+    def fits_empty(self, demand: Demand) -> bool:
+        """Whether the demand would fit the machine as it is now if nothing ran."""
+        if any(self._pool_size.get(pool, 0) < units for pool, units in demand.pools):
+            return False
+        return any(_fits_bin(book, demand, book.holders) for book in self._bins.values())
 
     def short_pool(self, demand: Demand) -> str | None:
         """The first pool that has too few free units, or None."""
@@ -228,6 +262,23 @@ class Room:
         for pool, size in self._pool_size.items():
             found[pool] = (self._pool_used.get(pool, 0), size)
         return found
+
+
+def _fits_bin(book: _BinBook, demand: Demand, gone: Collection[str]) -> bool:
+    """Whether the demand would fit this bin if the holders `gone` had ended."""
+    cpu, memory, gpu = book.cpu_used, book.memory_used, list(book.gpu_used)
+    for holder in gone:
+        if holder in book.holders:
+            held, place = book.holders[holder]
+            cpu, memory = cpu - held.cpu_milli, memory - held.memory_mib
+            for device in place.devices:
+                gpu[device] -= min(held.gpu_milli, WHOLE_DEVICE_MILLI)
+    if book.bin.cpu_milli - cpu < demand.cpu_milli or book.bin.memory_mib - memory < demand.memory_mib:
+        return False
+    if not demand.gpu_milli:
+        return True
+    trial = _BinBook(book.bin, gpu_used=gpu)
+    return _find_devices(trial, demand.gpu_milli) is not None
 
 
 def _find_devices(book: _BinBook, milli: int) -> tuple[int, ...] | None:

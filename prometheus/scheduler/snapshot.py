@@ -29,6 +29,7 @@ class AttemptRow:
     tail: str = ""
     cpu_us: int | None = None
     peak_mib: int | None = None
+    saved_us: int | None = None  # instant of its last checkpoint
 
 
 @dataclass(frozen=True, slots=True)

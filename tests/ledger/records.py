@@ -162,6 +162,7 @@ tasks = st.builds(
     instants,
     instants,
     instants,
+    instants,
     counts,
     st.lists(texts, max_size=2).map(tuple),
 )

@@ -31,7 +31,7 @@ from prometheus.scheduler.events import (
     Verb,
 )
 from prometheus.scheduler.plan import SloPlan, TaskPlan
-from prometheus.scheduler.states import DONE, ENDED, TaskState
+from prometheus.scheduler.states import DONE, ENDED, StopCause, TaskState
 
 JOBS = tuple("abcdefgh")
 MAX_RUNS = 4
@@ -64,6 +64,10 @@ def runs(draw: st.DrawFn, number: int) -> tuple[TaskPlan, ...]:
                 timeout_us=draw(st.sampled_from((None, 10 * SECOND_US))),
                 retries=draw(st.integers(0, 2)),
                 backoff_us=draw(st.sampled_from((0, SECOND_US))),
+                typical_us=draw(st.sampled_from((SECOND_US, 40 * MINUTE_US))),
+                cautious_us=draw(st.sampled_from((2 * SECOND_US, 50 * MINUTE_US))),
+                late_us=draw(st.sampled_from((3 * SECOND_US, 60 * MINUTE_US, 30 * 24 * 60 * MINUTE_US))),
+                checkpoint_every_us=draw(st.sampled_from((None, MINUTE_US))),
                 ladder=draw(st.sampled_from(((), ("skip",), ("reduced", "skip")))) if tier > 1 else (),
             )
         )
@@ -75,6 +79,10 @@ def _difference(rebuilt: object, kept: object) -> object:
         return rebuilt, kept
     keys = rebuilt.keys() | kept.keys()
     return {key: (rebuilt.get(key), kept.get(key)) for key in keys if rebuilt.get(key) != kept.get(key)}
+
+
+def _without_refusals(decisions: Sequence[Decision]) -> list[Decision]:
+    return [d for d in decisions if not isinstance(d, RefuseStart)]
 
 
 def _vector(plan: TaskPlan) -> tuple[int, int, int]:
@@ -92,6 +100,9 @@ class CoreMachine(RuleBasedStateMachine):
         self.plans: dict[str, TaskPlan] = {}
         self.in_flight: dict[str, int] = {}
         self.state: dict[str, TaskState] = {}
+        self.refusal: dict[str, str] = {}
+        self.stopped_for: dict[str, str] = {}
+        self.offered = machine()
         self.opened = 0
         self.capacity = (0, 0, 0)
         self.shrunk = False
@@ -125,6 +136,10 @@ class CoreMachine(RuleBasedStateMachine):
                 assert need == 0 or used <= offered, f"{used} of {offered}"
         elif isinstance(decision, StopAttempt):
             assert self.in_flight.get(decision.task_id) == decision.attempt
+            if decision.cause is StopCause.PREEMPTED:
+                self.stopped_for[decision.task_id] = decision.reason
+        elif isinstance(decision, RefuseStart):
+            self.refusal[decision.task_id] = decision.reason
 
     def _used(self) -> tuple[int, int, int]:
         vectors = [_vector(self.plans[i]) for i in self.in_flight]
@@ -132,7 +147,8 @@ class CoreMachine(RuleBasedStateMachine):
 
     def _set_capacity(self, cpu: int, db: int) -> None:
         self.capacity = (cpu * 1000, 4096, db)
-        self.feed(CapacityChanged(self.now_us, machine(cpu, 4096, db=db)))
+        self.offered = machine(cpu, 4096, db=db)
+        self.feed(CapacityChanged(self.now_us, self.offered))
 
     @initialize(cpu=st.integers(1, 4), db=st.integers(0, 2))
     def begin(self, cpu: int, db: int) -> None:
@@ -207,11 +223,15 @@ class CoreMachine(RuleBasedStateMachine):
 
     @rule()
     def crash_and_rebuild(self) -> None:
+        """What was kept must be equal; what is made anew, plan and windows, must then lead to the same decisions."""
         rebuilt = Scheduler.restore(self.ledger.load(), seed=7)
         theirs, ours = rebuilt.fingerprint(), self.core.fingerprint()
         for part, values in ours.items():
             assert theirs[part] == values, f"{part}: {_difference(theirs[part], values)}"
+        again = CapacityChanged(self.now_us, self.offered)  # says nothing new, and has both plan anew
+        went_on = _without_refusals(self.core.handle([again]))
         self.core = rebuilt
+        assert _without_refusals(self.feed(again)) == went_on
 
     @invariant()
     def books_agree(self) -> None:
@@ -220,13 +240,21 @@ class CoreMachine(RuleBasedStateMachine):
         assert self.ledger.check() == []
 
     @invariant()
-    def no_room_lies_idle_while_a_task_of_the_highest_waiting_tier_fits(self) -> None:
+    def no_room_lies_idle_while_tier_1_fits_and_lower_tiers_know_why_they_wait(self) -> None:
         ready = [self.plans[i] for i, state in self.state.items() if state is TaskState.READY]
         free = [c - u for c, u in zip(self.capacity, self._used(), strict=True)]
         for plan in ready:
             if plan.tier == min(p.tier for p in ready):
                 short = [n > max(f, 0) for n, f in zip(_vector(plan), free, strict=True)]
-                assert any(short), f"{plan.task_id} fits and was not started"
+                refusal = self.refusal.get(plan.task_id, "")
+                is_kept = plan.tier > 1 and refusal.startswith("fits now, but")
+                assert any(short) or is_kept, f"{plan.task_id} fits and was not started"
+
+    @invariant()
+    def nobody_but_lower_tiers_makes_room_and_only_for_a_tier_1_task_that_waits(self) -> None:
+        for task_id, reason in self.stopped_for.items():
+            assert self.plans[task_id].tier > 1, f"{task_id} was preempted"
+            assert self.plans[reason.removeprefix("makes room for ")].tier == 1, reason
 
     def teardown(self) -> None:
         """Left to itself, with room enough and jobs that succeed, everything comes to an end."""

@@ -82,7 +82,7 @@ def test_a_task_carries_what_its_job_declares() -> None:
     first, second = run.tasks
     assert (first.task_id, first.run_id, first.job) == ("p.2016-06-24.a", "p.2016-06-24", "a")
     assert (first.tier, first.timeout_us, first.retries, first.ladder) == (2, 5 * MINUTE_US, 1, ("skip",))
-    assert (first.typical_us, first.cautious_us) == (10_000_000, 20_000_000)
+    assert (first.typical_us, first.cautious_us, first.late_us) == (10_000_000, 20_000_000, 30_000_000)
     assert second.after == ("p.2016-06-24.a",)
     known = plan(spec(start=session.close), durations={"a": (3, 4)})
     assert [(task.typical_us, task.cautious_us) for task in known.tasks] == [

@@ -1,0 +1,98 @@
+"""`prometheus simulate`: the production scheduler over a workload file, in virtual time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from prometheus.cli.face import AsJson, Home, NoColor, cell, open_face, print_json, table
+
+if TYPE_CHECKING:
+    from prometheus.cli.face import Face
+    from prometheus.orchestrator.simulation.simulate import Simulated
+
+
+def simulate(
+    workload: Annotated[Path, typer.Option("--workload", metavar="FILE", help="The workload file.")],
+    seed: Annotated[int, typer.Option("--seed", help="Spreads the retries of equal tasks.")] = 0,
+    policy: Annotated[
+        str, typer.Option("--policy", metavar="NAME", help="Another rule, to compare with.")
+    ] = "reserving",
+    trace: Annotated[
+        Path | None,
+        typer.Option("--trace", metavar="FILE", help="Write every start and end, a JSON line each."),
+    ] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+    no_color: NoColor = False,
+) -> None:
+    """Run the scheduler over a workload in virtual time: the core that decides in production, and nothing real."""
+    from prometheus.core.errors import UserError
+    from prometheus.orchestrator.simulation.simulate import simulate as run
+    from prometheus.orchestrator.simulation.workload import read_workload
+    from prometheus.pipelines.defaults import near
+    from prometheus.scheduler.policies import POLICIES
+
+    face = open_face(as_json, home, None, no_color)
+    if policy not in POLICIES:
+        raise UserError(
+            f"there is no policy {policy!r}", allowed=", ".join(POLICIES), hint=near(policy, list(POLICIES))
+        )
+    read = read_workload(workload)
+    result = run(read, policy=POLICIES[policy], seed=seed, traced=trace is not None)
+    if trace is not None:
+        with trace.open("w", encoding="utf-8") as file:
+            for at_us, event, task, attempt in result.trace:
+                line = {
+                    "at_s": (at_us - read.start_us) / 1e6,
+                    "event": event,
+                    "task": task,
+                    "attempt": attempt,
+                }
+                file.write(json.dumps(line) + "\n")
+    if as_json:
+        print_json({**result.as_json(), "policy": policy, "seed": seed})
+        return
+    _show(face, result)
+    face.err.print(
+        f"policy {policy}, seed {seed}: {result.events} events, {result.decisions} decisions "
+        f"in {result.wall_us / 1e6:.2f} s"
+    )
+
+
+def _show(face: Face, result: Simulated) -> None:
+    told = result.as_json()["tasks"]
+    shown = table("tier", "tasks", "done", "deadlines met", "core-h useful", "core-h wasted", "preempted")
+    for tier in (1, 2, 3):
+        tasks = [task for task in result.workload.plan.tasks if task.tier == tier]
+        if not tasks:
+            continue
+        due = [task for task in tasks if task.deadline_us is not None]
+        ends = {task.task_id: told[task.task_id]["end_s"] for task in due}
+        met = sum(
+            ends[task.task_id] is not None
+            and result.workload.start_us + ends[task.task_id] * 1e6 <= (task.deadline_us or 0)
+            for task in due
+        )
+        rows = [told[task.task_id] for task in tasks]
+        shown.add_row(
+            str(tier),
+            str(len(tasks)),
+            str(sum(row["end_s"] is not None for row in rows)),
+            f"{met} of {len(due)}" if due else "",
+            f"{sum(row['useful_cpu_s'] for row in rows) / 3600:.1f}",
+            f"{sum(row['wasted_cpu_s'] for row in rows) / 3600:.1f}",
+            str(sum(row["preemptions"] for row in rows)),
+        )
+    face.out.print(shown)
+    late = [
+        task.task_id
+        for task in result.workload.plan.tasks
+        if task.tier == 1 and told[task.task_id]["end_s"] is None
+    ]
+    if late:
+        more = f" and {len(late) - 5} more" if len(late) > 5 else ""
+        face.out.print(cell(f"Tier 1 tasks that never ended: {', '.join(late[:5])}{more}"))

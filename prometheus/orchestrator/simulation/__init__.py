@@ -1,0 +1,1 @@
+"""What would the scheduler do, in virtual time?"""

@@ -1,0 +1,158 @@
+"""The world of a simulation: it obeys orders, lets virtual time pass, and tells facts. It alone knows the truth."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+from prometheus.orchestrator.simulation.workload import Truth, Workload
+from prometheus.scheduler.decisions import StartAttempt, StopAttempt
+from prometheus.scheduler.events import (
+    AttemptCheckpointed,
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    CapacityChanged,
+    Event,
+    Failure,
+)
+
+Trace = tuple[int, str, str, int]  # instant, what (start, end, fail, preempt), task, attempt
+
+_BEGIN, _SAVE, _END, _FAIL, _CAPACITY = range(5)
+
+
+@dataclass(slots=True)
+class Life:
+    """What became of a task so far. Work counts in microseconds of the whole task."""
+
+    first_start_us: int | None = None
+    end_us: int | None = None
+    attempts: int = 0
+    preemptions: int = 0
+    saved_us: int = 0  # work that a later attempt need not do again
+    spent_us: int = 0  # time in which attempts held room
+    began_us: int | None = None  # of the present attempt
+    overhead_us: int = 0  # of the present attempt, before it goes on
+
+
+@dataclass(slots=True)
+class World:
+    """Attempts of a workload in virtual time."""
+
+    workload: Workload
+    now_us: int
+    lives: dict[str, Life] = field(default_factory=dict)
+    trace: list[Trace] | None = None
+    _agenda: list[tuple[int, int, int, str, int]] = field(
+        default_factory=list
+    )  # when, serial, what, task, attempt
+    _serial: int = 0
+
+    def __post_init__(self) -> None:
+        for number, (at_us, _) in enumerate(self.workload.changes):
+            self._at(at_us, _CAPACITY, "", number)
+
+    def start(self, order: StartAttempt) -> None:
+        """Begin an attempt now."""
+        life = self.lives.setdefault(order.task_id, Life())
+        life.attempts = order.attempt
+        life.began_us = self.now_us
+        if life.first_start_us is None:
+            life.first_start_us = self.now_us
+        self._note("start", order.task_id, order.attempt)
+        truth = self.workload.truths[order.task_id]
+        left_us = truth.duration_us - life.saved_us
+        life.overhead_us = self.workload.checkpoint_overhead_us if life.saved_us else 0
+        fails = order.attempt - life.preemptions <= len(truth.failures)
+        runs_us = round(left_us * truth.failures[order.attempt - life.preemptions - 1]) if fails else left_us
+        self._at(self.now_us, _BEGIN, order.task_id, order.attempt)
+        self._at(
+            self.now_us + life.overhead_us + runs_us, _FAIL if fails else _END, order.task_id, order.attempt
+        )
+        if truth.checkpoint_every_us is not None and truth.checkpoint_every_us < runs_us:
+            self._at(
+                self.now_us + life.overhead_us + truth.checkpoint_every_us,
+                _SAVE,
+                order.task_id,
+                order.attempt,
+            )
+
+    def stop(self, order: StopAttempt) -> Event | None:
+        """End an attempt at once, by its last checkpoint; None if it has ended already."""
+        life = self.lives[order.task_id]
+        if life.began_us is None or life.attempts != order.attempt:
+            return None
+        self._close(life)
+        life.preemptions += 1
+        self._note("preempt", order.task_id, order.attempt)
+        return AttemptFailed(self.now_us, order.task_id, order.attempt, Failure.PREEMPTED, order.reason)
+
+    def next_us(self) -> int | None:
+        """When something happens next."""
+        while self._agenda and self._is_void(self._agenda[0]):
+            heapq.heappop(self._agenda)
+        return self._agenda[0][0] if self._agenda else None
+
+    def advance(self, to_us: int) -> list[Event]:
+        """Let time pass until `to_us`; the facts of that instant."""
+        self.now_us = to_us
+        found: list[Event] = []
+        while (at_us := self.next_us()) is not None and at_us <= to_us:
+            _, _, what, task_id, attempt = heapq.heappop(self._agenda)
+            found.append(self._happen(what, task_id, attempt))
+        return found
+
+    def _happen(self, what: int, task_id: str, attempt: int) -> Event:
+        now_us = self.now_us
+        if what == _BEGIN:
+            return AttemptStarted(now_us, task_id, attempt)
+        if what == _CAPACITY:
+            return CapacityChanged(now_us, self.workload.changes[attempt][1])
+        life = self.lives[task_id]
+        if what == _SAVE:
+            every_us = self.workload.truths[task_id].checkpoint_every_us
+            assert every_us is not None
+            life.saved_us += every_us
+            self._at(now_us + every_us, _SAVE, task_id, attempt)
+            return AttemptCheckpointed(now_us, task_id, attempt, "null")
+        self._close(life)
+        if what == _FAIL:
+            self._note("fail", task_id, attempt)
+            return AttemptFailed(now_us, task_id, attempt, Failure.ERROR, "failed, as the workload says")
+        life.end_us = now_us
+        self._note("end", task_id, attempt)
+        return AttemptSucceeded(now_us, task_id, attempt)
+
+    def _close(self, life: Life) -> None:
+        assert life.began_us is not None
+        life.spent_us += self.now_us - life.began_us
+        life.began_us = None
+
+    def _is_void(self, entry: tuple[int, int, int, str, int]) -> bool:
+        """Whether what was to happen will not: its attempt has ended."""
+        _, _, what, task_id, attempt = entry
+        if what == _CAPACITY:
+            return False
+        life = self.lives[task_id]
+        return life.began_us is None or life.attempts != attempt
+
+    def _note(self, what: str, task_id: str, attempt: int) -> None:
+        if self.trace is not None:
+            self.trace.append((self.now_us, what, task_id, attempt))
+
+    def _at(self, at_us: int, what: int, task_id: str, attempt: int) -> None:
+        self._serial += 1
+        heapq.heappush(self._agenda, (at_us, self._serial, what, task_id, attempt))
+
+
+def useful_us(life: Life, truth: Truth, horizon_us: int) -> int:
+    """Work of a task that is done for good: all of it when it ended, else what is saved and what runs at the horizon."""
+    if life.end_us is not None:
+        return truth.duration_us
+    running = 0
+    if life.began_us is not None:
+        since_save = horizon_us - life.began_us - life.overhead_us
+        every = truth.checkpoint_every_us
+        running = max(0, since_save % every if every else since_save)
+    return life.saved_us + running

@@ -1,0 +1,47 @@
+"""How the ready are put in order, and what lower tiers may do: the rules as numbers, and older rules to compare with.
+
+`RESERVING` is what Prometheus does. The others are written from public descriptions, for the simulator: what a first-in
+first-out queue, priority weights without deadlines, strict tiers, and strict tiers with eager preemption would do on
+the same night.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus.core.instants import HOUR_US, MINUTE_US
+
+Order = Literal["latest_start", "first_in", "weight"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Thresholds in microseconds. `has_tiers` False = one queue for all, first fit."""
+
+    name: str
+    order: Order = "latest_start"
+    has_tiers: bool = True
+    reserves: bool = False
+    preempts: bool = False
+    # A blocked Tier 1 task takes room from victims that checkpoint when its slack is under `soft_us`, from others
+    # under `hard_us`; victims preempted `spared_after` times are spared unless its slack is under `desperate_us`.
+    soft_us: int = 75 * MINUTE_US
+    hard_us: int = 45 * MINUTE_US
+    desperate_us: int = 15 * MINUTE_US
+    spared_after: int = 3
+    margin_us: int = 20 * MINUTE_US  # what the reservation's plan must have to spare before each deadline
+    replan_us: int = 5 * MINUTE_US
+    patience_us: int = 3 * HOUR_US  # a Tier 3 task that waits longer gets a window of its own
+    windows: int = 2
+
+
+RESERVING = Policy("reserving", reserves=True, preempts=True)
+STRICT = Policy("strict")
+FIRST_IN = Policy("first-in", order="first_in", has_tiers=False)
+WEIGHTS = Policy("weights", order="weight", has_tiers=False)
+_ALWAYS_US = 1 << 61
+EAGER = Policy("eager", preempts=True, soft_us=_ALWAYS_US, hard_us=_ALWAYS_US, spared_after=1 << 30)
+RESERVED_ONLY = Policy("reserved-only", reserves=True)
+
+POLICIES = {policy.name: policy for policy in (RESERVING, STRICT, FIRST_IN, WEIGHTS, EAGER, RESERVED_ONLY)}

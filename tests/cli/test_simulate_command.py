@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from replaying import replay
+from typer.testing import CliRunner, Result
+
+from prometheus.cli.main import app
+
+NIGHT = {
+    "capacity": {"cpu": 1},
+    "start": "2026-03-02T12:00:00Z",
+    "horizon_s": 7200,
+    "tasks": [
+        {"id": "low", "tier": 3, "demand": {"cpu": 1}, "duration_s": 3000, "history_s": [3000],
+         "checkpoint_every_s": 600},
+        {"id": "must", "tier": 1, "demand": {"cpu": 1}, "release_s": 900, "deadline_s": 1500, "duration_s": 300,
+         "history_s": [300]},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def workload(own_home: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "night.json"
+    path.write_text(json.dumps(NIGHT))
+    return path
+
+
+def simulate(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, ["simulate", *map(str, words)])
+
+
+def test_the_result_has_the_form_that_other_tools_read(workload: Path) -> None:
+    result = simulate("--workload", workload, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["tasks"]["must"] == {
+        "state": "succeeded",
+        "first_start_s": 900.0,
+        "end_s": 1200.0,
+        "attempts": 1,
+        "preemptions": 0,
+        "useful_cpu_s": 300.0,
+        "wasted_cpu_s": 0.0,
+    }
+    low = told["tasks"]["low"]
+    assert (low["attempts"], low["preemptions"], low["wasted_cpu_s"]) == (2, 1, 300.0)
+    assert low["end_s"] == 1200 + 2400
+    assert {"decisions", "events", "wall_s", "policy", "seed"} <= told.keys()
+
+
+def test_the_trace_holds_order_and_capacity(workload: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    assert simulate("--workload", workload, "--trace", trace).exit_code == 0
+    lines = [json.loads(line) for line in trace.read_text().splitlines()]
+    assert replay(NIGHT, lines) == 3
+    assert [line["event"] for line in lines] == ["start", "preempt", "start", "end", "start", "end"]
+
+
+def test_another_policy_decides_otherwise_and_a_wrong_name_is_told_the_right_ones(workload: Path) -> None:
+    result = simulate("--workload", workload, "--policy", "strict")
+    assert result.exit_code == 0
+    assert "0 of 1" in result.stdout
+    assert "1 of 1" in simulate("--workload", workload).stdout
+    wrong = simulate("--workload", workload, "--policy", "stricct")
+    assert wrong.exit_code == 2
+    assert "there is no policy 'stricct'" in wrong.stderr
+    assert "strict" in wrong.stderr
+
+
+def test_a_file_with_faults_is_refused_with_all_of_them(workload: Path) -> None:
+    broken = {**NIGHT, "tasks": [{**task, "tier": 9} for task in NIGHT["tasks"]]}  # type: ignore[dict-item, attr-defined]
+    workload.write_text(json.dumps(broken))
+    result = simulate("--workload", workload)
+    assert result.exit_code == 2
+    assert "task 'low' tier: 9" in result.stderr.replace("\n", " ")
+    assert "task 'must' tier: 9" in result.stderr.replace("\n", " ")
