@@ -41,7 +41,16 @@ class Face:
     as_json: bool
     out: Console  # data
     err: Console  # everything else
-    flags: str = ""  # the flags that a command to go on must repeat
+    given: tuple[tuple[str, str], ...] = ()  # the flags that were given and decide where things are
+
+    @property
+    def flags(self) -> str:
+        """The flags that a command to go on must repeat, with a space before each."""
+        return self.repeat("--home", "--ledger", "--executor")
+
+    def repeat(self, *known: str) -> str:
+        """Of the flags given, those that another command knows, with a space before each."""
+        return "".join(f" {flag} {shlex.quote(value)}" for flag, value in self.given if flag in known)
 
 
 def open_face(
@@ -57,11 +66,9 @@ def open_face(
     settings = load_settings(
         flags={("home",): home, ("ledger", "url"): ledger, ("executor", "kind"): executor}
     )
-    given = {"--home": home, "--ledger": ledger, "--executor": executor}
-    repeated = "".join(
-        f" {flag} {shlex.quote(str(value))}" for flag, value in given.items() if value is not None
-    )
-    return Face(settings, as_json, console(sys.stdout, no_color), console(sys.stderr, no_color), repeated)
+    flags = {"--home": home, "--ledger": ledger, "--executor": executor}
+    given = tuple((flag, str(value)) for flag, value in flags.items() if value is not None)
+    return Face(settings, as_json, console(sys.stdout, no_color), console(sys.stderr, no_color), given)
 
 
 def console(stream: object, no_color: bool = False) -> Console:

@@ -246,14 +246,17 @@ def _failures(face: Face, report: RunReport, command: str, out: Console) -> None
 
 def _where_next(face: Face, report: RunReport, picture: Path | None) -> None:
     run_id, plan = report.run.run_id, report.run.plan
+    here = face.repeat("--home", "--ledger")
     rows = table("", "")
     rows.show_header = False
     if picture is not None:
         rows.add_row("the night's picture", str(picture))
-    rows.add_row("every task", f"prometheus status {run_id}{face.flags}")
+    rows.add_row("every task", f"prometheus status {run_id}{here}")
     ill = next((task for task in report.tasks if task.state in {"failed", "blocked"}), None)
-    rows.add_row("one task", f"prometheus why {(ill or report.tasks[-1]).task_id}{face.flags}")
+    rows.add_row("one task", f"prometheus why {(ill or report.tasks[-1]).task_id}{here}")
     if any(task.job == "decision_log" for task in report.tasks):
-        rows.add_row("what was decided", f"prometheus decisions --session {plan.session}")
+        rows.add_row(
+            "what was decided", f"prometheus decisions --session {plan.session}{face.repeat('--home')}"
+        )
     face.err.print()
     face.err.print(rows)

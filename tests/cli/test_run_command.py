@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -83,6 +84,18 @@ def test_a_failing_run_says_what_failed_its_last_lines_and_the_command_that_then
     assert done["state"] == "succeeded"
     assert done["resumed"] is True
     assert (own_home / "ran").read_text() == "fetch ", "what had finished did not run again"
+
+
+def test_what_a_run_advises_to_look_at_can_be_looked_at(ask: Ask, own_home: Path) -> None:
+    (own_home / "vendor.csv").write_text("")
+    ran = ask(*RUN, "--home", "my nights", "--executor", "local")
+    assert ran.returncode == 0, ran.stderr
+    advised = re.findall(r"(prometheus (?:status|why) .*)", ran.stderr)
+    assert len(advised) == 2
+    for command in advised:
+        shown = ask(*shlex.split(command)[1:])
+        assert shown.returncode == 0, shown.stderr
+        assert "report" in shown.stdout
 
 
 def test_the_json_of_a_run_is_what_the_contract_says(ask: Ask, own_home: Path) -> None:
