@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prometheus.cli import calendar_diff, calendar_overrides, calendar_world
-from prometheus.cli.face import AsJson, Home, NoColor, cell, open_face, parse_day, print_json, table
+from prometheus.cli.face import AsJson, Home, NoColor, cell, iso_of, open_face, parse_day, print_json, table
 
 if TYPE_CHECKING:
     from prometheus.core.ids import Json
@@ -142,12 +142,12 @@ def _session(calendar: TradingCalendar, day: date, early: bool, late: bool) -> d
     local = [f"{at + calendar.local_offset(at):%H:%M}" for at in (opens, closes)]
     return {
         "session": day.isoformat(),
-        "open": _iso(opens),
-        "close": _iso(closes),
+        "open": iso_of(opens),
+        "close": iso_of(closes),
         "local": "-".join(local),
         "early_close": early,
         "late_open": late,
-        "breaks": [[_iso(start), _iso(end)] for start, end in calendar.breaks(day)],
+        "breaks": [[iso_of(start), iso_of(end)] for start, end in calendar.breaks(day)],
         "members": calendar.members_open(day),
     }
 
@@ -158,17 +158,13 @@ def _state(calendar: TradingCalendar, now: datetime) -> dict[str, Json] | None:
 
     try:
         return {
-            "at": _iso(now.replace(microsecond=0)),
+            "at": iso_of(now.replace(microsecond=0)),
             "state": calendar.state_at(now).value,
             "in_break": calendar.is_in_break(now),
-            "until": _iso(calendar.next_transition(now)),
+            "until": iso_of(calendar.next_transition(now)),
         }
     except CalendarRangeError:
         return None
-
-
-def _iso(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")
 
 
 def _clock(iso: str, session: str) -> str:

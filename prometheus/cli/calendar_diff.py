@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from prometheus.cli.face import AsJson, Home, NoColor, open_face, parse_day, print_json, table
+from prometheus.cli.face import AsJson, Home, NoColor, iso_of, open_face, parse_day, print_json, table
 
 if TYPE_CHECKING:
     from prometheus.core.time import TradingCalendar
@@ -181,7 +181,7 @@ def _span(hours: Hours | None) -> str:
 
 def _plain(one: Difference) -> dict[str, object]:
     def told(hours: Hours | None) -> list[str] | None:
-        return None if hours is None else [at.isoformat().replace("+00:00", "Z") for at in hours]
+        return None if hours is None else [iso_of(at) for at in hours]
 
     return {
         "exchange": one.exchange,

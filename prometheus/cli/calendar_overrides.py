@@ -13,8 +13,10 @@ from prometheus.cli.face import (
     LedgerUrl,
     NoColor,
     cell,
+    iso_of,
     open_face,
     parse_day,
+    parse_instant,
     print_json,
     table,
 )
@@ -61,7 +63,9 @@ def override(
     now_us = LiveClock().now_us()
     book = calendars.desk_book(face.settings)
     label = parse_day(day, "DATE")
-    announced = from_us(now_us) if known_at is None else _instant(known_at)
+    announced = (
+        from_us(now_us) if known_at is None else parse_instant(known_at, "--known-at", "2027-01-02T15:00:00Z")
+    )
     wanted = _override(book, exchange, label, closed, hours, take_back, reason, source, announced)
     changed = calendars.changes(book, book.with_overrides(wanted), exchange, label)
     if not as_json:
@@ -104,7 +108,7 @@ def overrides(
             one.exchange,
             str(one.day),
             _what(one),
-            _iso(one.known_at),
+            iso_of(one.known_at),
             "",
             "prometheus.toml",
             cell(one.reason),
@@ -116,7 +120,7 @@ def overrides(
             kept.override.exchange,
             str(kept.override.day),
             _what(kept.override),
-            _iso(kept.override.known_at),
+            iso_of(kept.override.known_at),
             plain["recorded_at"],
             cell(kept.recorded_by),
             cell(kept.override.reason),
@@ -176,18 +180,6 @@ def _hours(book: CalendarBook, exchange: str, day: date, text: str) -> tuple[dat
     return edges[0].astimezone(UTC), edges[1].astimezone(UTC)
 
 
-def _instant(text: str) -> datetime:
-    from prometheus.core.errors import UserError
-
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.utcoffset() is None:
-        raise UserError(f"--known-at is {text!r}", allowed="an instant with its offset: 2027-01-02T15:00:00Z")
-    return found.astimezone(UTC)
-
-
 def _show(face: Face, wanted: Override, changed: list[Change]) -> None:
     face.out.print(f"{wanted.exchange} on {wanted.day:%a} {wanted.day}: {_what(wanted)} ({wanted.reason})")
     if not changed:
@@ -201,7 +193,7 @@ def _show(face: Face, wanted: Override, changed: list[Change]) -> None:
 
 def _what(one: Override) -> str:
     if one.kind == "hours" and one.open is not None and one.close is not None:
-        return f"hours {_iso(one.open)} to {_iso(one.close)}"
+        return f"hours {iso_of(one.open)} to {iso_of(one.close)}"
     return {"closed": "closed", "scheduled": "as the table has it"}.get(one.kind, one.kind)
 
 
@@ -211,7 +203,7 @@ def _span(hours: tuple[datetime, datetime] | None) -> str:
 
 def _change(one: Change) -> dict[str, Json]:
     def told(hours: tuple[datetime, datetime] | None) -> list[str] | None:
-        return None if hours is None else [_iso(at) for at in hours]
+        return None if hours is None else [iso_of(at) for at in hours]
 
     return {
         "market": one.market,
@@ -230,7 +222,3 @@ def _recorded(one: RecordedOverride) -> dict[str, Json]:
         "recorded_at": iso(one.recorded_us),
         "recorded_by": one.recorded_by,
     }
-
-
-def _iso(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

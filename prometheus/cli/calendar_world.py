@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from prometheus.cli.face import AsJson, Home, NoColor, cell, open_face, parse_day, print_json, table
+from prometheus.cli.face import (
+    AsJson,
+    Home,
+    NoColor,
+    cell,
+    iso_of,
+    open_face,
+    parse_day,
+    parse_instant,
+    print_json,
+    table,
+)
 
 if TYPE_CHECKING:
     from prometheus.core.ids import Json
@@ -47,12 +58,12 @@ def next_edge(
                 "market": market,
                 "edge": edge,
                 "session": session.isoformat(),
-                "at": _iso(found),
+                "at": iso_of(found),
                 "seconds": away_us // 1_000_000,
             }
         )
     else:
-        face.out.print(_iso(from_us(to_us(found))))
+        face.out.print(iso_of(from_us(to_us(found))))
     if limit_us is not None and away_us > limit_us:
         raise typer.Exit(1)
 
@@ -71,14 +82,14 @@ def world(at: At = None, as_json: AsJson = False, home: Home = None, no_color: N
     if as_json:
         print_json(
             {
-                "at": _iso(now),
+                "at": iso_of(now),
                 "markets": [
                     {
                         "market": one.market_id,
                         "state": None if one.state is None else one.state.value,
                         "in_break": one.is_in_break,
                         "session": None if one.session is None else one.session.isoformat(),
-                        "until": None if one.until is None else _iso(one.until),
+                        "until": None if one.until is None else iso_of(one.until),
                         "why": one.why,
                     }
                     for one in found
@@ -115,8 +126,8 @@ def sun(
             [
                 {
                     "market": one.market_id,
-                    "open": None if one.open is None else _iso(one.open),
-                    "close": None if one.close is None else _iso(one.close),
+                    "open": None if one.open is None else iso_of(one.open),
+                    "close": None if one.close is None else iso_of(one.close),
                     "members": list(one.members),
                     "why": one.why,
                 }
@@ -242,26 +253,13 @@ def _horizon(book: CalendarBook, code: str, today: date) -> dict[str, Json]:
 
 
 def _now(at: str | None) -> datetime:
-    from prometheus.core.errors import UserError
     from prometheus.core.instants import from_us
     from prometheus.orchestrator.clock import LiveClock
 
-    if at is None:
-        return from_us(LiveClock().now_us())
-    try:
-        found = datetime.fromisoformat(at)
-    except ValueError:
-        found = None
-    if found is None or found.utcoffset() is None:
-        raise UserError(f"--at is {at!r}", allowed="an instant with its offset: 2026-11-25T14:00:00Z")
-    return found.astimezone(UTC)
+    return from_us(LiveClock().now_us()) if at is None else parse_instant(at, "--at", "2026-11-25T14:00:00Z")
 
 
 def _left(span: timedelta) -> str:
     minutes = int(span.total_seconds() // 60)
     days, rest = divmod(minutes, 1440)
     return (f"{days} d " if days else "") + f"{rest // 60} h {rest % 60:02} min"
-
-
-def _iso(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -40,11 +40,15 @@ def doubts(action: Action) -> list[str]:
     return found
 
 
+def odds_of(regime: Mapping[str, Any]) -> str:
+    """The probabilities of a regime's states, the likeliest first."""
+    likely = sorted(regime["probabilities"].items(), key=lambda one: (-one[1], one[0]))
+    return ", ".join(f"{label} {odds:.2f}" for label, odds in likely)
+
+
 def _regime(action: Action) -> str:
-    likely = sorted(action["probabilities"].items(), key=lambda one: (-one[1], one[0]))
-    odds = ", ".join(f"{label} {odds:.2f}" for label, odds in likely)
     since = f" since {action['since']}" if action.get("since") else ""
-    return f"{action['label']}{since} ({odds})"
+    return f"{action['label']}{since} ({odds_of(action)})"
 
 
 def _stability(action: Action) -> str:

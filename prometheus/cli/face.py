@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,6 +114,24 @@ def parse_day(text: str, flag: str) -> date:
         raise UserError(
             f"{flag} is {text!r}, which is not a date", allowed="YYYY-MM-DD, such as 2016-06-24"
         ) from None
+
+
+def parse_instant(text: str, flag: str, example: str) -> datetime:
+    """An instant with its offset that a flag was given, in UTC, else `UserError`."""
+    from prometheus.core.errors import UserError
+
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.utcoffset() is None:
+        raise UserError(f"{flag} is {text!r}", allowed=f"an instant with its offset: {example}")
+    return found.astimezone(UTC)
+
+
+def iso_of(at: datetime) -> str:
+    """An instant as JSON and people have it: ISO 8601 in UTC, ending in Z."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def cell(value: object) -> str:

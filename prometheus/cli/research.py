@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from prometheus.cli.decided import odds_of
 from prometheus.cli.face import AsJson, Face, Home, NoColor, cell, open_face, parse_day, print_json, table
 
 app = typer.Typer(
@@ -196,7 +197,7 @@ def _record(face: Face, report: Report) -> None:
 def _world(face: Face, report: Report) -> None:
     regime = report["regime"]
     face.out.print(
-        f"the world is {regime['label']} since {regime['since']} ({_odds(regime)})", soft_wrap=True
+        f"the world is {regime['label']} since {regime['since']} ({odds_of(regime)})", soft_wrap=True
     )
     face.out.print()
     shown = table("region", "as of", "regime", "since", "fragile", "soft targets", "invested")
@@ -215,11 +216,6 @@ def _world(face: Face, report: Report) -> None:
     face.out.print()
     for what, why in sorted({**report["not_observed"], **report["absent"]}.items()):
         face.out.print(cell(f"absent: {what}, {why}"), soft_wrap=True)
-
-
-def _odds(regime: Mapping[str, Any]) -> str:
-    likely = sorted(regime["probabilities"].items(), key=lambda one: (-one[1], one[0]))
-    return ", ".join(f"{label} {odds:.2f}" for label, odds in likely)
 
 
 def _plain(face: Face, report: Report) -> None:

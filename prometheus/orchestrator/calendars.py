@@ -9,7 +9,6 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -125,11 +124,6 @@ def whoever() -> str:
     except (KeyError, OSError):
         name = f"uid {os.getuid()}"
     return f"{name}@{socket.gethostname()}"
-
-
-def overrides_of(recorded: Sequence[RecordedOverride], exchange: str, day: date) -> list[RecordedOverride]:
-    """The recorded overrides of one exchange's day, in order."""
-    return [one for one in recorded if one.override.exchange == exchange and one.override.day == day]
 
 
 def _hours(calendar: TradingCalendar, day: date) -> tuple[datetime, datetime] | None:

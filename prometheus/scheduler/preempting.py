@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.policies import Policy
-from prometheus.scheduler.states import StopCause, TaskState
+from prometheus.scheduler.states import TaskState
 
 
 def victims_for(books: Books, book: TaskBook) -> list[TaskBook]:
@@ -38,8 +38,6 @@ def victims_for(books: Books, book: TaskBook) -> list[TaskBook]:
 def may_be_preempted(victim: TaskBook, slack_us: int, policy: Policy) -> bool:
     """Whether a Tier 1 task with so much slack may take this one's room."""
     if victim.plan.tier == 1 or victim.state not in (TaskState.RUNNING, TaskState.STARTING):
-        return False
-    if victim.stop_cause is StopCause.PREEMPTED:
         return False
     if victim.preempted >= policy.spared_after and slack_us >= policy.desperate_us:
         return False

@@ -27,7 +27,7 @@ from prometheus.markets.table import (
     encode,
 )
 from tools.calendars.sources import BEGIN, MARKETS, RELEASE, SOURCES, Source
-from tools.calendars.upstream import Upstream, read_eras, read_upstream
+from tools.calendars.upstream import Upstream, clock_minutes, read_eras, read_upstream
 
 HERE = Path(__file__).parent
 CORRECTIONS = HERE / "corrections.csv"
@@ -59,9 +59,7 @@ def read_corrections(path: Path = CORRECTIONS) -> list[Correction]:
                 raise ValueError(f"{where}: why, source and confidence (high, medium) are needed, not {row}")
             day = date.fromisoformat(row["date"])
             hours = (
-                [_clock_minutes(row["open_utc"]), _clock_minutes(row["close_utc"])]
-                if row["open_utc"]
-                else None
+                [clock_minutes(row["open_utc"]), clock_minutes(row["close_utc"])] if row["open_utc"] else None
             )
             corrections.append(
                 Correction(
@@ -128,8 +126,8 @@ def compile_exchange(source: Source, upstream: Upstream, corrections: list[Corre
 def compile_table() -> bytes:
     """The whole table, from the sources of this folder."""
     corrections, eras = read_corrections(), read_eras()
-    unknown = {item.exchange for item in corrections} - {source.code for source in SOURCES}
-    if unknown | (eras.keys() - {source.code for source in SOURCES}):
+    unknown = ({item.exchange for item in corrections} | eras.keys()) - {source.code for source in SOURCES}
+    if unknown:
         raise ValueError(
             f"corrections.csv or eras.csv name exchanges that are not compiled: {sorted(unknown)}"
         )
@@ -156,12 +154,6 @@ def _settled(correction: Correction, regular: Pattern) -> Pattern | None:
     else:
         segments = ((opens, closes),)
     return Pattern(segments, EARLY_CLOSE * early | LATE_OPEN * late)
-
-
-def _clock_minutes(text: str) -> int:
-    """Minutes of "HH:MM"; a leading "-" counts back from 24:00 of the day before ("-22:00" is 22:00 that evening)."""
-    hours, minutes = text.lstrip("-").split(":")
-    return int(hours) * 60 + int(minutes) - (1440 if text.startswith("-") else 0)
 
 
 def _offsets(zone: ZoneInfo, first: int, last: int) -> tuple[tuple[int, int], ...]:

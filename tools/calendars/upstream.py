@@ -53,16 +53,16 @@ def read_eras(path: Path = ERAS) -> dict[str, list[Era]]:
             where = f"{path.name} line {number}"
             if not row["why"] or not row["source"] or row["confidence"] not in ("high", "medium"):
                 raise ValueError(f"{where}: why, source and confidence (high, medium) are needed")
-            opens = local_minutes(row["open"])
+            opens = clock_minutes(row["open"])
             eras = found.setdefault(row["exchange"], [])
             era = Era(
                 exchange=row["exchange"],
                 since=date.fromisoformat(row["from"]),
                 open=opens,
-                open_after_gap=local_minutes(row["open_after_gap"]) if row["open_after_gap"] else opens,
-                close=local_minutes(row["close"]),
+                open_after_gap=clock_minutes(row["open_after_gap"]) if row["open_after_gap"] else opens,
+                close=clock_minutes(row["close"]),
                 breaks=tuple(_span(text) for text in row["breaks"].split()),
-                half_close=local_minutes(row["half_close"]) if row["half_close"] else None,
+                half_close=clock_minutes(row["half_close"]) if row["half_close"] else None,
             )
             if eras and era.since <= eras[-1].since:
                 raise ValueError(f"{where}: eras are in order of time")
@@ -70,7 +70,7 @@ def read_eras(path: Path = ERAS) -> dict[str, list[Era]]:
     return found
 
 
-def local_minutes(text: str) -> int:
+def clock_minutes(text: str) -> int:
     """Minutes of "HH:MM"; a leading "-" means the evening before ("-15:30" is 15:30 of the day before)."""
     hours, minutes = text.lstrip("-").split(":")
     return int(hours) * 60 + int(minutes) - (1440 if text.startswith("-") else 0)
@@ -220,7 +220,7 @@ def _weekdays(first: date, last: date) -> list[date]:
 
 def _span(text: str) -> tuple[int, int]:
     begin, end = text.split("/")
-    return local_minutes(begin), local_minutes(end)
+    return clock_minutes(begin), clock_minutes(end)
 
 
 def _utc_minute(day: date, local: int, zone: ZoneInfo) -> int:

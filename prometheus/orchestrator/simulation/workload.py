@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from prometheus.core.demand import Bin, Capacity, Demand
 from prometheus.core.errors import UserError
 from prometheus.core.instants import SECOND_US, to_us
+from prometheus.pipelines.checking import describe_cycle, topological
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.quantiles import quantile
 
@@ -217,7 +218,8 @@ def _contradictions(part: WorkloadPart) -> list[str]:
                 f"task {task.id!r}: deadline_s {task.deadline_s} is before release_s {task.release_s}"
             )
     if not faults:
-        faults += _cycle(part.tasks)
+        _, cycles = topological({task.id: task.after for task in part.tasks})
+        faults += [f"tasks wait for each other in a circle: {describe_cycle(one)}" for one in cycles[:1]]
     machines = [part.capacity, *(change.capacity for change in part.capacity_changes)]
     shapes: dict[DemandKey, str] = {}
     for task in part.tasks:
@@ -241,33 +243,6 @@ def _fits(key: DemandKey, machine: CapacityPart) -> bool:
     if any(machine.pools.get(pool, 0) < units for pool, units in pools):
         return False
     return any(cpu <= one.cpu and memory <= one.memory_gb and gpu <= one.gpu for one in bins)
-
-
-def _cycle(tasks: Sequence[TaskPart]) -> list[str]:
-    """One cycle of dependencies, by name, if there is any; a loop over lists, so that a chain of any length is safe."""
-    after = {task.id: list(task.after) for task in tasks}
-    missing = {name: len(set(upstream)) for name, upstream in after.items()}
-    downstream: dict[str, list[str]] = {}
-    for name, upstream in after.items():
-        for before in set(upstream):
-            downstream.setdefault(before, []).append(name)
-    ready = [name for name, count in missing.items() if count == 0]
-    while ready:
-        for name in downstream.get(ready.pop(), ()):
-            missing[name] -= 1
-            if missing[name] == 0:
-                ready.append(name)
-    left = {name for name, count in missing.items() if count}
-    if not left:
-        return []
-    path, seen = [min(left)], {min(left): 0}
-    while True:
-        path.append(next(name for name in after[path[-1]] if name in left))
-        if path[-1] in seen:
-            cycle = path[seen[path[-1]] :]
-            shown = cycle if len(cycle) <= 12 else [*cycle[:5], "...", *cycle[-5:]]
-            return [f"tasks wait for each other in a circle: {' -> '.join(reversed(shown))}"]
-        seen[path[-1]] = len(path) - 1
 
 
 def _demand(part: DemandPart) -> Demand:
