@@ -92,10 +92,9 @@ def record(
             outputs.append(output_ref(part, rows))
         if versions is not None:
             _record_versions(runtime, connection, outcome, versions, run_id)
-        if outcome.action is None:
-            return {**outcome.summary, **marked}
         decision = decision_from(outcome, config_id, outputs, doubts, run_id, task)
-        assert decision is not None, "the outcome has an action"
+        if decision is None:
+            return {**outcome.summary, **marked}
         decision_id = runtime.record_decision(connection, decision)
     return {**outcome.summary, **marked, "decision_id": decision_id}
 

@@ -85,8 +85,9 @@ def correlations(task: Task) -> dict[str, Json]:
     desk = open_desk(task)
     view = desk.as_of(task.session)
     lookback = max(correlation.LOOKBACK, factor_model.LOOKBACK)
-    gap = nightly.gap(view, return_feature.TABLE, correlation.TABLE, lookback, columns=["ret_1d"])
-    models = modelled.gap(view, every=modelled.every_session(task.params))
+    held = nightly.content(view, return_feature.TABLE, ["ret_1d"])
+    gap = nightly.gap_of(view, held, correlation.TABLE, lookback)
+    models = modelled.gap(view, held, every=modelled.every_session(task.params))
     wide = nightly.read_wide(view, return_feature.TABLE, "ret_1d", min(gap.since, models.since))
     missing = set(gap.missing)
     wanted = [row for row, day in enumerate(wide.days) if day in missing]

@@ -17,7 +17,6 @@ import polars as pl
 from prometheus.core.errors import DataError
 from prometheus.core.ids import Json
 from prometheus.features import factor_model, nightly
-from prometheus.features.returns import TABLE as RETURNS
 from prometheus.stores.historical import HistoricalView
 from prometheus.stores.wide import Wide, lengthen
 
@@ -36,10 +35,13 @@ def every_session(params: Mapping[str, Json]) -> bool:
     return bool(given == "all")
 
 
-def gap(view: HistoricalView, *, every: bool) -> nightly.Gap:
-    """The sessions whose model is to be fitted: those asked for, and those kept whose returns were corrected since."""
-    known = view.dates(RETURNS)
-    found = nightly.gap(view, RETURNS, factor_model.TABLE, factor_model.LOOKBACK, columns=["ret_1d"])
+def gap(view: HistoricalView, held: Mapping[date, int], *, every: bool) -> nightly.Gap:
+    """The sessions whose model is to be fitted: those asked for, and those kept whose returns were corrected since.
+
+    `held` is the `nightly.content` of the returns.
+    """
+    known = sorted(held)
+    found = nightly.gap_of(view, held, factor_model.TABLE, factor_model.LOOKBACK)
     asked = (
         {day for day in found.missing if every} | month_ends(known) | view.stamps(factor_model.TABLE).keys()
     )

@@ -31,13 +31,10 @@ class Gap:
     gone: tuple[date, ...] = ()  # sessions of the table that the source has no more
 
 
-def gap(
-    view: HistoricalView, source: str, table: str, lookback: int, *, columns: Sequence[str] | None = None
-) -> Gap:
-    """What `table` lacks of the sessions that `source` holds; `lookback` = sessions before each that it depends on.
+def content(view: HistoricalView, source: str, columns: Sequence[str] | None = None) -> dict[date, int]:
+    """The stamp of each session's rows of `source`, by `columns` alone (None = all).
 
-    `columns` are those of `source` that the table is computed from (None = all). Raises `DataError` if the source
-    has no rows for the night's session.
+    Raises `DataError` if the source has no rows for the night's session.
     """
     session = view.as_of_date
     last = view.last_date(source)
@@ -47,10 +44,25 @@ def gap(
             hint="the job that writes it must succeed for this session first",
         )
     wanted = None if columns is None else list(dict.fromkeys(["date", "instrument_id", *columns]))
-    content = day_stamps(view.read(source, columns=wanted))
-    known = sorted(content)
-    stamps = window_stamps(content, known, lookback)
-    missing, gone = unsettled(stamps, view.stamps(table), session)
+    return day_stamps(view.read(source, columns=wanted))
+
+
+def gap(
+    view: HistoricalView, source: str, table: str, lookback: int, *, columns: Sequence[str] | None = None
+) -> Gap:
+    """What `table` lacks of the sessions that `source` holds; `lookback` = sessions before each that it depends on.
+
+    `columns` are those of `source` that the table is computed from (None = all). Raises `DataError` if the source
+    has no rows for the night's session.
+    """
+    return gap_of(view, content(view, source, columns), table, lookback)
+
+
+def gap_of(view: HistoricalView, held: Mapping[date, int], table: str, lookback: int) -> Gap:
+    """As `gap`, from the `content` of the source, for jobs that keep several tables of one source."""
+    known = sorted(held)
+    stamps = window_stamps(held, known, lookback)
+    missing, gone = unsettled(stamps, view.stamps(table), view.as_of_date)
     since = known[max(known.index(missing[0]) - lookback, 0)]
     return Gap(missing, since, {day: stamps[day] for day in missing}, gone)
 

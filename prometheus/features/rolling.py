@@ -97,10 +97,7 @@ def _compounded(returns: FloatArray, window: int) -> FloatArray:
 def _deviation(returns: FloatArray, window: int) -> FloatArray:
     known = ~np.isnan(returns)
     filled = np.where(known, returns, 0.0)
-    total, count = filled.copy(), known.astype(np.float64)
-    for lag in range(1, min(window, len(returns))):
-        total[lag:] += filled[:-lag]
-        count[lag:] += known[:-lag]
+    total, count = _sum(filled, window), _sum(known.astype(np.float64), window)
     enough = known & (count >= max(COVERAGE * window, 2.0))
     mean = total / np.maximum(count, 1.0)
     squares = known * (filled - mean) ** 2
@@ -130,10 +127,7 @@ def _ewma_deviation(returns: FloatArray, decay: float, window: int, minimum: int
 def _rolling_mean(values: FloatArray, window: int) -> FloatArray:
     known = ~np.isnan(values)
     filled = np.where(known, values, 0.0)
-    total, count = filled.copy(), known.astype(np.float64)
-    for lag in range(1, min(window, len(values))):
-        total[lag:] += filled[:-lag]
-        count[lag:] += known[:-lag]
+    total, count = _sum(filled, window), _sum(known.astype(np.float64), window)
     return np.where(known & (count >= COVERAGE * window), total / np.maximum(count, 1.0), np.nan)
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from prometheus.features.nightly import Gap
 from prometheus.features.text_encoder import TextEncoder
 from prometheus.stores.historical import HistoricalView
-from prometheus.stores.stamps import day_stamps
+from prometheus.stores.stamps import day_stamps, unsettled
 
 TABLE = "text_embeddings"
 TEXTS = "texts"
@@ -29,11 +29,7 @@ def gap(view: HistoricalView, encoder: str) -> tuple[Gap, pl.DataFrame]:
         return Gap((), view.as_of_date, {}), pl.DataFrame()
     texts = view.read(TEXTS, columns=["date", "text_id", "instrument_id", "title", "body", "synthetic"])
     wanted = day_stamps(texts.with_columns(pl.lit(encoder).alias("encoder")))
-    present = view.stamps(TABLE)
-    missing = tuple(
-        sorted(day for day, stamp in wanted.items() if day == view.as_of_date or present.get(day) != stamp)
-    )
-    gone = tuple(sorted(set(present).difference(wanted)))
+    missing, gone = unsettled(wanted, view.stamps(TABLE), view.as_of_date)
     since = missing[0] if missing else view.as_of_date
     stamps = {day: wanted[day] for day in missing}
     return Gap(missing, since, stamps, gone), texts.filter(pl.col("date").is_in(missing))

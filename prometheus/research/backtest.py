@@ -150,7 +150,7 @@ def report(held: Held, market: Market, regimes: Sequence[str], cost: float) -> d
             "total": rounded(float(held.costs.sum())),
             "annual": rounded(float(held.costs.sum()) / span),
         },
-        "capacity": _capacity(held, market),
+        "capacity": _capacity(held, market, at),
         "by_regime": [
             _part({"regime": name}, of_days == name, held, rivals) for name in sorted({*of_days.tolist()})
         ],
@@ -195,13 +195,12 @@ def _part(
     }
 
 
-def _capacity(held: Held, market: Market) -> Json:
+def _capacity(held: Held, market: Market, at: Sequence[int]) -> Json:
     """The capital at which the hardest trade of a rebalance takes `PARTICIPATION` of a day's volume: the median one."""
-    places = {day: place for place, day in enumerate(market.returns.days)}
     found = []
     decided = [held.of.index(place) for place in range(len(held.trades)) if place in held.of]
     for place, first in enumerate(decided):
-        row = places[held.days[first]]
+        row = at[first]
         window = market.dollars[max(row - MONTH, 0) : row]
         traded_ever = ~np.isnan(window).all(axis=0)
         large = traded_ever & (held.trades[place] >= TRADE)

@@ -48,13 +48,17 @@ def nights(view: HistoricalView, runtime: RuntimeDb, most: int) -> list[Night]:
     """The last `most` nights before the view's session whose portfolio was decided, oldest first."""
     session, market_id = view.as_of_date, view.market
     days = view.dates(RETURNS)
-    decided = [day for day in days[-most - 1 : -1] if runtime.decisions(day, market_id, "portfolio")]
+    decided = {
+        day: rows[0]["proposed_action"]
+        for day in days[-most - 1 : -1]
+        if (rows := runtime.decisions(day, market_id, "portfolio"))
+    }
     if not decided or days[-1] != session:
         return []
     wide = widen(
-        view.read(RETURNS, since=decided[0], columns=["date", "instrument_id", "ret_1d"]), ["ret_1d"]
+        view.read(RETURNS, since=next(iter(decided)), columns=["date", "instrument_id", "ret_1d"]), ["ret_1d"]
     )
-    return [_night(runtime, market_id, day, wide) for day in decided]
+    return [_night(runtime, market_id, day, action, wide) for day, action in decided.items()]
 
 
 def report(found: Sequence[Night], warnings: Sequence[str]) -> dict[str, Json]:
@@ -78,11 +82,10 @@ def _samples(found: Sequence[Night]) -> list[str]:
     return [f"{len(found)} nights: too few to say anything; {FEW} are the least that a figure here needs"]
 
 
-def _night(runtime: RuntimeDb, market_id: str, day: date, wide: Wide) -> Night:
+def _night(runtime: RuntimeDb, market_id: str, day: date, action: Mapping[str, Any], wide: Wide) -> Night:
     row = wide.days.index(day)
     places = {name: place for place, name in enumerate(wide.instruments)}
     ahead = np.nan_to_num(wide["ret_1d"][row + 1 : row + 2], nan=0.0)
-    action = runtime.decisions(day, market_id, "portfolio")[0]["proposed_action"]
     targets: Mapping[str, float] = action.get("targets", {})
     earned = None
     if len(ahead):

@@ -19,7 +19,7 @@ from prometheus.core.ids import Json
 from prometheus.core.settings import EngineSettings, Settings
 from prometheus.core.time import TradingCalendar
 from prometheus.engines.configs import config_from
-from prometheus.engines.engine import SHIPPED, Chosen, Inputs, choose_engine
+from prometheus.engines.engine import Chosen, Inputs, choose_engine
 from prometheus.engines.outcome import ShortHistoryError, record
 from prometheus.features import factor_model
 from prometheus.features.nightly import read_wide
@@ -29,12 +29,8 @@ from prometheus.stores.historical import HistoricalDb, HistoricalView, WriteId
 from prometheus.stores.runtime import RuntimeDb
 from prometheus.stores.wide import lengthen, one_thread
 
-# The engines in the order of a night; one that this version of the package does not ship is left out.
-NIGHT = tuple(
-    name
-    for name in ("regime", "stability", "assessment", "universe", "portfolio", "risk_report")
-    if name in SHIPPED
-)
+# The engines in the order of a night.
+NIGHT = ("regime", "stability", "assessment", "universe", "portfolio", "risk_report")
 MODELS = factor_model.TABLE
 
 

@@ -54,7 +54,6 @@ class Setting:
     """All that the problem is made of, and where it was read. `names` are the instruments that the weights are of."""
 
     names: tuple[str, ...]
-    members: frozenset[str]
     problem: Problem
     limits: Limits
     sector: Mapping[str, str]
@@ -178,7 +177,7 @@ def _set(
         *style_refs,
     )
     notes = _notes(config, bool(fragility.refs), budgeted, limits)
-    return Setting(tuple(names), frozenset(members), problem, limits, sector, sold, notes, refs)
+    return Setting(tuple(names), problem, limits, sector, sold, notes, refs)
 
 
 def _prices(

@@ -23,6 +23,7 @@ from prometheus.engines.outcome import (
     Outcome,
     ShortHistoryError,
     TableRows,
+    decision_if_any,
     decision_of,
     decision_ref,
     historical_ref,
@@ -168,9 +169,9 @@ def _parts(
     """Scenarios, fragility, styles, sectors and liquidity of the targets, and what they were read from besides."""
     view, runtime, market_id = inputs.view, inputs.runtime, inputs.market_id
     entities = {"as_of_date": as_of_date, "market_id": market_id, "entity_type": "instrument"}
-    known = facts.fragility_of(runtime, as_of_date, market_id)
-    measures = runtime.rows("fragility_measures", **entities) if known.refs else []
-    classes = runtime.rows("soft_target_classes", **entities) if known.refs else []
+    decided = decision_if_any(runtime, "stability", as_of_date, market_id)
+    measures = runtime.rows("fragility_measures", **entities) if decided else []
+    classes = runtime.rows("soft_target_classes", **entities) if decided else []
     styled = view.has(facts.STYLES, as_of_date)
     exposures = view.read(facts.STYLES, since=as_of_date) if styled else pl.DataFrame()
     dollars, dollar_refs = facts.dollars_of(view, sorted(targets))
@@ -178,12 +179,12 @@ def _parts(
     chosen = runtime.config(decision["config_id"])
     capital = float(chosen["config"].get("capital", CAPITAL)) if chosen is not None else CAPITAL
     most = config.contributors
-    refs = [*known.refs, *dollar_refs]
+    refs: list[Json] = [*([decision_ref(decided)] if decided else []), *dollar_refs]
     if styled:
         refs.append(historical_ref(facts.STYLES, exposures, as_of_date))
     return {
         "scenarios": breakdown.scenarios(targets, measures),
-        "fragility": breakdown.fragility(targets, measures, classes, most) if known.refs else None,
+        "fragility": breakdown.fragility(targets, measures, classes, most) if decided else None,
         "styles": breakdown.styles(targets, exposures.to_dicts()) if styled else None,
         "sectors": decision["proposed_action"].get("sectors"),
         "liquidity": breakdown.liquidity(targets, traded, capital, most),
