@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from prometheus.core.instants import SECOND_US
+from prometheus.forecast.ahead import run_ahead
+from prometheus.forecast.world import Life, Trace, World, useful_us
 from prometheus.orchestrator.clock import monotonic_us
 from prometheus.orchestrator.simulation.workload import Workload
-from prometheus.orchestrator.simulation.world import Life, Trace, World, useful_us
 from prometheus.scheduler.core import Scheduler
-from prometheus.scheduler.decisions import StartAttempt, StopAttempt
-from prometheus.scheduler.events import CapacityChanged, Event, RunOpened, TimePassed
+from prometheus.scheduler.events import CapacityChanged, Event, RunOpened
 from prometheus.scheduler.policies import Policy
 
 
@@ -65,32 +65,23 @@ def simulate(
     """Run the workload to its horizon. The same workload, policy and seed give the same result."""
     begun_us = monotonic_us()
     scheduler = Scheduler(seed) if policy is None else Scheduler(seed, policy)
-    world = World(workload, workload.start_us, trace=[] if traced else None)
-    events: list[Event] = [
+    world = World(
+        workload.truths,
+        workload.start_us,
+        workload.checkpoint_overhead_us,
+        workload.changes,
+        trace=[] if traced else None,
+    )
+    first: list[Event] = [
         CapacityChanged(workload.start_us, workload.capacity),
         RunOpened(workload.start_us, workload.plan),
     ]
-    told = decided = 0
-    while events:
-        decisions = scheduler.handle(events)
-        told += len(events)
-        decided += len(decisions)
-        events = []
-        for decision in decisions:
-            if type(decision) is StartAttempt:
-                world.start(decision)
-            elif type(decision) is StopAttempt:
-                fact = world.stop(decision)
-                if fact is not None:
-                    events.append(fact)
-        if events:
-            continue
-        due = [at_us for at_us in (world.next_us(), scheduler.next_wakeup_us()) if at_us is not None]
-        if not due or min(due) > workload.horizon_us:
-            break
-        at_us = max(min(due), world.now_us)
-        events = world.advance(at_us) or [TimePassed(at_us)]
-    world.now_us = workload.horizon_us
+    told = run_ahead(scheduler, world, first, workload.horizon_us)
     return Simulated(
-        workload, world.lives, told, decided, monotonic_us() - begun_us, tuple(world.trace or ())
+        workload,
+        world.lives,
+        told.events,
+        told.decisions,
+        monotonic_us() - begun_us,
+        tuple(world.trace or ()),
     )

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from prometheus.core.demand import Bin, Capacity, Demand
 from prometheus.core.errors import UserError
 from prometheus.core.instants import SECOND_US, to_us
+from prometheus.forecast.world import Truth
 from prometheus.pipelines.checking import describe_cycle, topological
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.quantiles import quantile
@@ -96,15 +97,6 @@ class WorkloadPart(_Part):
     retry_delay_s: Seconds = 60
     capacity_changes: tuple[ChangePart, ...] = ()
     tasks: tuple[TaskPart, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """What a task is in truth."""
-
-    duration_us: int
-    failures: tuple[float, ...]
-    checkpoint_every_us: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
-"""The world of a simulation: it obeys orders, lets virtual time pass, and tells facts. It alone knows the truth."""
+"""A world in virtual time: it obeys orders, lets time pass, and tells facts. It alone knows what tasks are in truth."""
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from prometheus.orchestrator.simulation.workload import Truth, Workload
+from prometheus.core.demand import Capacity
 from prometheus.scheduler.decisions import StartAttempt, StopAttempt
 from prometheus.scheduler.events import (
     AttemptCheckpointed,
@@ -20,6 +21,15 @@ from prometheus.scheduler.events import (
 Trace = tuple[int, str, str, int]  # instant, what (start, end, fail, preempt), task, attempt
 
 _BEGIN, _SAVE, _END, _FAIL, _CAPACITY = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What a task is in truth. The scheduler must not see it."""
+
+    duration_us: int  # of the whole work
+    failures: tuple[float, ...] = ()  # attempt k dies after that share of what it still had to do
+    checkpoint_every_us: int | None = None  # of work; None = it saves nothing
 
 
 @dataclass(slots=True)
@@ -38,10 +48,12 @@ class Life:
 
 @dataclass(slots=True)
 class World:
-    """Attempts of a workload in virtual time."""
+    """Attempts in virtual time."""
 
-    workload: Workload
+    truths: Mapping[str, Truth]
     now_us: int
+    overhead_us: int = 0  # what it costs to go on from a checkpoint
+    changes: tuple[tuple[int, Capacity], ...] = ()  # (instant, what the machine is from then on)
     lives: dict[str, Life] = field(default_factory=dict)
     trace: list[Trace] | None = None
     _agenda: list[tuple[int, int, int, str, int]] = field(
@@ -50,7 +62,7 @@ class World:
     _serial: int = 0
 
     def __post_init__(self) -> None:
-        for number, (at_us, _) in enumerate(self.workload.changes):
+        for number, (at_us, _) in enumerate(self.changes):
             self._at(at_us, _CAPACITY, "", number)
 
     def start(self, order: StartAttempt) -> None:
@@ -61,9 +73,9 @@ class World:
         if life.first_start_us is None:
             life.first_start_us = self.now_us
         self._note("start", order.task_id, order.attempt)
-        truth = self.workload.truths[order.task_id]
+        truth = self.truths[order.task_id]
         left_us = truth.duration_us - life.saved_us
-        life.overhead_us = self.workload.checkpoint_overhead_us if life.saved_us else 0
+        life.overhead_us = self.overhead_us if life.saved_us else 0
         fails = order.attempt - life.preemptions <= len(truth.failures)
         runs_us = round(left_us * truth.failures[order.attempt - life.preemptions - 1]) if fails else left_us
         self._at(self.now_us, _BEGIN, order.task_id, order.attempt)
@@ -108,10 +120,10 @@ class World:
         if what == _BEGIN:
             return AttemptStarted(now_us, task_id, attempt)
         if what == _CAPACITY:
-            return CapacityChanged(now_us, self.workload.changes[attempt][1])
+            return CapacityChanged(now_us, self.changes[attempt][1])
         life = self.lives[task_id]
         if what == _SAVE:
-            every_us = self.workload.truths[task_id].checkpoint_every_us
+            every_us = self.truths[task_id].checkpoint_every_us
             assert every_us is not None
             life.saved_us += every_us
             self._at(now_us + every_us, _SAVE, task_id, attempt)

@@ -1,0 +1,1 @@
+"""What will happen tonight, if the scheduler goes on deciding as it does?"""
