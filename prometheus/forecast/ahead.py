@@ -31,7 +31,7 @@ def run_ahead(scheduler: Scheduler, world: World, first: Sequence[Event], until_
             facts: list[Event] = []
             for decision in decisions:
                 if type(decision) is StartAttempt:
-                    world.start(decision)
+                    world.start(decision.task_id, decision.attempt)
                 elif type(decision) is StopAttempt:
                     fact = world.stop(decision)
                     if fact is not None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from prometheus.core.demand import Capacity
-from prometheus.scheduler.decisions import StartAttempt, StopAttempt
+from prometheus.scheduler.decisions import StopAttempt
 from prometheus.scheduler.events import (
     AttemptCheckpointed,
     AttemptFailed,
@@ -65,30 +65,44 @@ class World:
         for number, (at_us, _) in enumerate(self.changes):
             self._at(at_us, _CAPACITY, "", number)
 
-    def start(self, order: StartAttempt) -> None:
+    def start(self, task_id: str, attempt: int) -> None:
         """Begin an attempt now."""
-        life = self.lives.setdefault(order.task_id, Life())
-        life.attempts = order.attempt
+        life = self.lives.setdefault(task_id, Life())
+        life.attempts = attempt
         life.began_us = self.now_us
         if life.first_start_us is None:
             life.first_start_us = self.now_us
-        self._note("start", order.task_id, order.attempt)
-        truth = self.truths[order.task_id]
+        self._note("start", task_id, attempt)
+        truth = self.truths[task_id]
         left_us = truth.duration_us - life.saved_us
         life.overhead_us = self.overhead_us if life.saved_us else 0
-        fails = order.attempt - life.preemptions <= len(truth.failures)
-        runs_us = round(left_us * truth.failures[order.attempt - life.preemptions - 1]) if fails else left_us
-        self._at(self.now_us, _BEGIN, order.task_id, order.attempt)
-        self._at(
-            self.now_us + life.overhead_us + runs_us, _FAIL if fails else _END, order.task_id, order.attempt
-        )
+        fails = attempt - life.preemptions <= len(truth.failures)
+        runs_us = round(left_us * truth.failures[attempt - life.preemptions - 1]) if fails else left_us
+        self._at(self.now_us, _BEGIN, task_id, attempt)
+        self._at(self.now_us + life.overhead_us + runs_us, _FAIL if fails else _END, task_id, attempt)
         if truth.checkpoint_every_us is not None and truth.checkpoint_every_us < runs_us:
             self._at(
                 self.now_us + life.overhead_us + truth.checkpoint_every_us,
                 _SAVE,
-                order.task_id,
-                order.attempt,
+                task_id,
+                attempt,
             )
+
+    def go_on(self, task_id: str, attempt: int, began_us: int, saved_us: int | None) -> None:
+        """An attempt that began before this world did; `saved_us` is the instant of its last checkpoint.
+
+        Its truth counts from the beginning of this attempt: what earlier ones saved is not known here.
+        """
+        life = self.lives.setdefault(task_id, Life())
+        life.attempts, life.first_start_us, life.began_us = attempt, began_us, began_us
+        truth = self.truths[task_id]
+        life.saved_us = 0 if saved_us is None else saved_us - began_us
+        self._at(max(self.now_us, began_us + truth.duration_us), _END, task_id, attempt)
+        every_us = truth.checkpoint_every_us
+        if every_us is not None:
+            next_us = (began_us if saved_us is None else saved_us) + every_us
+            if next_us < began_us + truth.duration_us:
+                self._at(max(self.now_us, next_us), _SAVE, task_id, attempt)
 
     def stop(self, order: StopAttempt) -> Event | None:
         """End an attempt at once, by its last checkpoint; None if it has ended already."""

@@ -33,7 +33,9 @@ from prometheus.scheduler.events import (
     CapacityChanged,
     Event,
     Failure,
+    ForecastMade,
     RunOpened,
+    SloForecast,
     TaskAsked,
     TimePassed,
     Verb,
@@ -143,6 +145,25 @@ def event_to_json(event: Event) -> Json:
                 "reason": reason,
                 "by": by,
             }
+        case ForecastMade():
+            return {
+                "v": 1,
+                "k": "ForecastMade",
+                "at_us": event.at_us,
+                "made_us": event.made_us,
+                "samples": event.samples,
+                "slos": [
+                    {
+                        "slo_id": one.slo_id,
+                        "miss": one.miss,
+                        "p50_us": one.p50_us,
+                        "p90_us": one.p90_us,
+                        "p99_us": one.p99_us,
+                        "critical": one.critical,
+                    }
+                    for one in event.slos
+                ],
+            }
         case RunOpened(at_us, run):
             return {"v": 1, "k": "RunOpened", "at_us": at_us, "run": _plan_to_json(run)}
         case CapacityChanged(at_us, capacity):
@@ -223,6 +244,9 @@ def decision_of(value: Json) -> Decision:
 
 _EVENTS: Mapping[str, Callable[[Json], Event]] = {
     "CapacityChanged": lambda o: CapacityChanged(o["at_us"], _capacity_of(o["capacity"])),
+    "ForecastMade": lambda o: ForecastMade(
+        o["at_us"], o["made_us"], o["samples"], tuple(_slo_forecast_of(one) for one in o["slos"])
+    ),
     "RunOpened": lambda o: RunOpened(o["at_us"], _plan_of(o["run"])),
     "AttemptStarted": lambda o: AttemptStarted(o["at_us"], o["task_id"], o["attempt"]),
     "AttemptCheckpointed": lambda o: AttemptCheckpointed(o["at_us"], o["task_id"], o["attempt"], o["state"]),
@@ -314,6 +338,11 @@ def _capacity_of(o: Json) -> Capacity:
 
 def _pools_of(o: Json) -> tuple[tuple[str, int], ...]:
     return tuple((pool, units) for pool, units in o)
+
+
+def _slo_forecast_of(o: Json) -> SloForecast:
+    critical = tuple((task_id, share) for task_id, share in o["critical"])
+    return SloForecast(o["slo_id"], o["miss"], o["p50_us"], o["p90_us"], o["p99_us"], critical)
 
 
 def _plan_to_json(plan: RunPlan) -> Json:

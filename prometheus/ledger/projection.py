@@ -30,6 +30,7 @@ from prometheus.scheduler.events import (
     AttemptSucceeded,
     CapacityChanged,
     Event,
+    ForecastMade,
     RunOpened,
     TaskAsked,
     TimePassed,
@@ -140,7 +141,7 @@ class _Turn:
                     self._open(event.run)
             case CapacityChanged():
                 self.changed.capacity = event.capacity
-            case TaskAsked() | TimePassed():
+            case TaskAsked() | ForecastMade() | TimePassed():
                 pass  # what follows from them is said by decisions
             case _:
                 assert_never(event)

@@ -9,7 +9,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from prometheus.ledger import statements as st
 from prometheus.ledger.projection import Rows
 from prometheus.scheduler.decisions import CloseRun, Decision, JudgeSlo
-from prometheus.scheduler.events import CapacityChanged, Event, RunOpened, TaskAsked, TimePassed
+from prometheus.scheduler.events import CapacityChanged, Event, ForecastMade, RunOpened, TaskAsked, TimePassed
 from prometheus.scheduler.states import RunState
 
 CLOSED_RUNS_KEPT = 32  # the last closed runs stay in mind: an operator may ask for a retry
@@ -48,7 +48,7 @@ class WorkingSet:
                             opened.update(task.task_id for task in plan.tasks)
                             opened.update(slo.slo_id for slo in plan.slos)
                             opened.add(plan.run_id)
-                case CapacityChanged() | TaskAsked() | TimePassed():
+                case CapacityChanged() | TaskAsked() | ForecastMade() | TimePassed():
                     pass
                 case _:
                     if event.task_id not in rows.tasks and event.task_id not in opened:

@@ -18,24 +18,17 @@ from prometheus.orchestrator.launching import Launcher
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.decisions import Decision, StartAttempt, StopAttempt
 from prometheus.scheduler.events import (
+    FAILURE_OF,
     AttemptCheckpointed,
     AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
     Event,
-    Failure,
     TimePassed,
 )
-from prometheus.scheduler.states import StopCause
 
 FIRST_PAUSE_US = SECOND_US // 10
 LONGEST_PAUSE_US = 2 * SECOND_US
-
-FAILURE_OF: dict[StopCause, Failure] = {
-    StopCause.TIMEOUT: Failure.TIMEOUT,
-    StopCause.CANCELLED: Failure.CANCELLED,
-    StopCause.PREEMPTED: Failure.PREEMPTED,
-}
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from prometheus.core.demand import Demand
 from prometheus.core.instants import MINUTE_US
 from prometheus.scheduler.decisions import Decision
+from prometheus.scheduler.events import ForecastMade
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.policies import RESERVING, Order, Policy
 from prometheus.scheduler.reservation import Amounts, Reservation
@@ -103,6 +104,12 @@ class ReadyQueue:
             heapq.heappop(self._heap)
         return None
 
+    def fork(self) -> ReadyQueue:
+        """The same queue, going its own way."""
+        twin = ReadyQueue(self.tier, self.demand, self._order)
+        twin._heap = self._heap[:]
+        return twin
+
     def living(self, tasks: dict[str, TaskBook]) -> list[str]:
         """Ids of the tasks in this queue, in order."""
         return [
@@ -146,6 +153,12 @@ class Alarms:
         del self._due[kind, key]
         return kind, key
 
+    def fork(self) -> Alarms:
+        """The same alarms, going their own way."""
+        twin = Alarms()
+        twin._heap, twin._due = self._heap[:], dict(self._due)
+        return twin
+
     def pending(self) -> dict[tuple[str, str], int]:
         """Everything waited for."""
         return dict(self._due)
@@ -158,6 +171,7 @@ class Books:
     seed: int = 0
     policy: Policy = RESERVING
     now_us: int = 0
+    forecast: ForecastMade | None = None  # the latest
     reservation: Reservation = field(default_factory=Reservation)
     critical: dict[str, TaskBook] = field(default_factory=dict)  # Tier 1 tasks that have not ended
     tasks: dict[str, TaskBook] = field(default_factory=dict)

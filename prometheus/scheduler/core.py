@@ -9,9 +9,10 @@ ended. Invariants are asserted after each turn, in production too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, assert_never
 
-from prometheus.scheduler import opening, verbs
+from prometheus.scheduler import forking, opening, verbs
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.decisions import Decision
 from prometheus.scheduler.dispatching import dispatch
@@ -23,11 +24,13 @@ from prometheus.scheduler.events import (
     CapacityChanged,
     Event,
     Failure,
+    ForecastMade,
     RunOpened,
     TaskAsked,
     TimePassed,
 )
 from prometheus.scheduler.moving import close_runs, judge, move, reconsider, settle
+from prometheus.scheduler.plan import SloPlan, TaskPlan
 from prometheus.scheduler.policies import RESERVING, Policy
 from prometheus.scheduler.rules import (
     counts_against_retries,
@@ -36,9 +39,21 @@ from prometheus.scheduler.rules import (
     what_after_failure,
 )
 from prometheus.scheduler.snapshot import Snapshot
-from prometheus.scheduler.states import HOLDING_ROOM, RunState, StopCause, TaskState
+from prometheus.scheduler.states import ENDED, HOLDING_ROOM, RunState, SloState, StopCause, TaskState
 
 AUDIT_LIMIT = 256  # attempts that hold room, up to which the room is audited in every turn
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an unfinished task stands, for whoever looks ahead."""
+
+    plan: TaskPlan
+    state: TaskState
+    attempt: int  # number of the last one
+    began_us: int | None  # when the present attempt began
+    saved_us: int | None  # instant of its last checkpoint
+    stop_cause: StopCause | None  # why it was told to stop, if it was
 
 
 class Scheduler:
@@ -54,6 +69,12 @@ class Scheduler:
         opening.restore(scheduler._books, snapshot)
         return scheduler
 
+    def fork(self) -> Scheduler:
+        """A second scheduler that stands here, for what-if: neither feels what the other is told."""
+        twin = Scheduler(self._books.seed, self._books.policy)
+        twin._books = forking.fork(self._books)
+        return twin
+
     def handle(self, events: Sequence[Event]) -> list[Decision]:
         """One turn. Facts that are stale or repeated change nothing."""
         books = self._books
@@ -67,6 +88,26 @@ class Scheduler:
         close_runs(books)
         self.check_invariants()
         return books.decisions
+
+    def standings(self) -> list[Standing]:
+        """The tasks that have not ended, in the order in which they came."""
+        return [
+            Standing(
+                book.plan,
+                book.state,
+                book.attempts,
+                book.attempt_started_us,
+                book.saved_us,
+                book.stop_cause,
+            )
+            for book in self._books.tasks.values()
+            if book.state not in ENDED
+        ]
+
+    def open_slos(self) -> list[SloPlan]:
+        """The promises of which tasks are still open and which are not yet broken."""
+        slos = self._books.slos.values()
+        return [slo.plan for slo in slos if slo.open and slo.state is not SloState.MISSED]
 
     def next_wakeup_us(self) -> int | None:
         """The instant at which something is due without any further fact; None if nothing is."""
@@ -91,6 +132,8 @@ class Scheduler:
                     book.saved_us = self._books.now_us
             case TimePassed():
                 pass
+            case ForecastMade():
+                self._books.forecast = event
             case RunOpened():
                 opening.open_run(self._books, event.run)
             case CapacityChanged():

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from prometheus.core.demand import Capacity
 from prometheus.scheduler.plan import RunPlan
+from prometheus.scheduler.states import StopCause
 
 
 class Failure(StrEnum):
@@ -25,6 +26,13 @@ class Failure(StrEnum):
     LOST = "lost"  # nobody knows: its worker or the scheduler died
     CANCELLED = "cancelled"  # stopped because an operator or a rule asked
     PREEMPTED = "preempted"  # stopped to make room for a higher tier
+
+
+FAILURE_OF: dict[StopCause, Failure] = {
+    StopCause.TIMEOUT: Failure.TIMEOUT,
+    StopCause.CANCELLED: Failure.CANCELLED,
+    StopCause.PREEMPTED: Failure.PREEMPTED,
+}
 
 
 class Verb(StrEnum):
@@ -111,6 +119,30 @@ class TaskAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class SloForecast:
+    """What the samples of a forecast say of one promise. Instants are None where so many samples never finish it."""
+
+    slo_id: str
+    miss: float  # share of the samples that miss it, recalibrated if the forecaster does so: 0..1
+    p50_us: int | None  # instants by which half, 90 % and 99 % of the samples have it finished
+    p90_us: int | None
+    p99_us: int | None
+    critical: tuple[
+        tuple[str, float], ...
+    ] = ()  # (task, share of samples in which it was critical), most first
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastMade:
+    """The forecaster ran this scheduler ahead from where it stood at `made_us`, so many times."""
+
+    at_us: int
+    made_us: int
+    samples: int
+    slos: tuple[SloForecast, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """Nothing happened but that an instant which the scheduler waited for is here."""
 
@@ -125,5 +157,6 @@ Event = (
     | AttemptSucceeded
     | AttemptFailed
     | TaskAsked
+    | ForecastMade
     | TimePassed
 )

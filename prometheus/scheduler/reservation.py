@@ -6,7 +6,7 @@ what really fits is asked of `Room` before each start.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prometheus.core.demand import Demand
 from prometheus.core.instants import MINUTE_US
@@ -77,6 +77,15 @@ class Reservation:
             if first <= place < last:
                 kept += dict(amounts).get(name, 0)
         return kept
+
+    def fork(self) -> Reservation:
+        """The same reservation, going its own way. The plan is never changed, only replaced: it is shared."""
+        return replace(
+            self,
+            promised={name: dict(bins) for name, bins in self.promised.items()},
+            promises=dict(self.promises),
+            windows=dict(self.windows),
+        )
 
     def _add(self, amounts: Amounts, first: int, last: int, sign: int) -> None:
         for name, amount in amounts:

@@ -8,7 +8,7 @@ free amount is 0, never negative.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prometheus.core.demand import Bin, Capacity, Demand
 from prometheus.scheduler.packing import guards, is_within, pack
@@ -87,6 +87,18 @@ class Room:
             "gpu": sum(sum(one.gpu_milli) for one in capacity.bins),
             **{POOL + pool: size for pool, size in self._pool_size.items()},
         }
+
+    def fork(self) -> Room:
+        """The same room, going its own way."""
+        twin = Room()
+        twin.is_known = self.is_known
+        twin._bins = {
+            bin_id: replace(book, gpu_used=list(book.gpu_used), holders=dict(book.holders))
+            for bin_id, book in self._bins.items()
+        }
+        twin._pool_size, twin._totals = self._pool_size, self._totals  # replaced as a whole, never changed
+        twin._pool_used = dict(self._pool_used)
+        return twin
 
     def find(self, demand: Demand) -> Place | None:
         """The fullest bin in which the demand fits now (ties: bin id), or None."""

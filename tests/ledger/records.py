@@ -25,7 +25,9 @@ from prometheus.scheduler.events import (
     CapacityChanged,
     Event,
     Failure,
+    ForecastMade,
     RunOpened,
+    SloForecast,
     TaskAsked,
     TimePassed,
     Verb,
@@ -101,7 +103,14 @@ def a_short_night(plan: RunPlan | None = None) -> list[Said]:
                 RefuseStart(1_030, a, "no room"),
             ),
         ),
-        Said(1_040, (TimePassed(1_040),), (start(1_040, a, 1),)),
+        Said(
+            1_040,
+            (
+                TimePassed(1_040),
+                ForecastMade(1_040, 1_035, 100, (SloForecast(slo, 0.25, 1_090, 1_200, None, ((a, 0.5),)),)),
+            ),
+            (start(1_040, a, 1),),
+        ),
         Said(
             1_050,
             (
@@ -181,6 +190,17 @@ plans = st.builds(
 )
 
 
+slo_forecasts = st.builds(
+    SloForecast,
+    ids,
+    st.floats(0, 1),
+    st.none() | instants,
+    st.none() | instants,
+    st.none() | instants,
+    st.lists(st.tuples(ids, st.floats(0, 1)), max_size=2).map(tuple),
+)
+
+
 def events_of(text: st.SearchStrategy[str]) -> dict[type[Event], st.SearchStrategy[Event]]:
     """A strategy for each type of event, with `text` where people or programs write freely."""
     return {
@@ -193,6 +213,9 @@ def events_of(text: st.SearchStrategy[str]) -> dict[type[Event], st.SearchStrate
             AttemptFailed, instants, ids, numbers, st.sampled_from(Failure), text, text, counts, counts
         ),
         TaskAsked: st.builds(TaskAsked, instants, ids, st.sampled_from(Verb), text, text),
+        ForecastMade: st.builds(
+            ForecastMade, instants, instants, numbers, st.lists(slo_forecasts, max_size=2).map(tuple)
+        ),
         TimePassed: st.builds(TimePassed, instants),
     }
 

@@ -78,11 +78,13 @@ class TwoLedgers(RuleBasedStateMachine):
                 return e.TaskAsked(at_us, task_id, data.draw(st.sampled_from(e.Verb)), text, "ann")
 
     def another_event(self, data: st.DataObject, at_us: int) -> e.Event:
-        match data.draw(st.integers(0, 3)):
+        match data.draw(st.integers(0, 4)):
             case 0:
                 return e.TimePassed(at_us)
             case 1:
                 return e.CapacityChanged(at_us, data.draw(records.capacities))
+            case 3:
+                return e.ForecastMade(at_us, at_us, 9, (e.SloForecast("slo", 0.25, at_us, None, None),))
             case 2 if self.plans:
                 return e.RunOpened(at_us, self.plans[0])  # again, which changes nothing
             case _:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from nights import machine, run_of, task
 
-from prometheus.core.demand import Demand
+from prometheus.core.demand import Capacity, Demand
 from prometheus.core.instants import MINUTE_US, SECOND_US
 from prometheus.ledger.memory import MemoryLedger
 from prometheus.scheduler.core import Scheduler
@@ -232,6 +232,18 @@ class CoreMachine(RuleBasedStateMachine):
         went_on = _without_refusals(self.core.handle([again]))
         self.core = rebuilt
         assert _without_refusals(self.feed(again)) == went_on
+
+    @rule()
+    def a_fork_goes_its_own_way(self) -> None:
+        """What a fork is told does not reach the first, and a fork takes its place unnoticed."""
+        before = self.core.fingerprint()
+        other, self.core = self.core, self.core.fork()
+        assert self.core.fingerprint() == before
+        later_us = self.now_us + 86_400 * SECOND_US
+        other.handle([CapacityChanged(later_us, Capacity((), ())), TimePassed(later_us)])
+        other.handle([CapacityChanged(later_us, self.offered)])
+        assert self.core.fingerprint() == before
+        self.core.check_invariants(is_thorough=True)
 
     @invariant()
     def books_agree(self) -> None:

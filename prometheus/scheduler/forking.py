@@ -1,0 +1,39 @@
+"""A second scheduler that stands where the first does, and goes its own way from there.
+
+Plans, demands and everything else that never changes is shared; what a turn may write is copied.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import replace
+
+from prometheus.scheduler.books import Books
+
+
+def fork(books: Books) -> Books:
+    """Books with the same content, which share nothing that changes."""
+    assert not books.unsettled, "books are forked between turns"
+    assert not books.ended_runs, "books are forked between turns"
+    twin = replace(
+        books,
+        reservation=books.reservation.fork(),
+        tasks={},
+        runs={run_id: copy(run) for run_id, run in books.runs.items()},
+        slos={slo_id: copy(slo) for slo_id, slo in books.slos.items()},
+        slos_of={task_id: list(slos) for task_id, slos in books.slos_of.items()},
+        expected={task_id: list(waiting) for task_id, waiting in books.expected.items()},
+        queues={shape: queue.fork() for shape, queue in books.queues.items()},
+        alarms=books.alarms.fork(),
+        room=books.room.fork(),
+        lower_use=dict(books.lower_use),
+        holding=dict(books.holding),
+        unsettled=[],
+        ended_runs=[],
+        decisions=[],
+    )
+    for task_id, book in books.tasks.items():
+        own = twin.tasks[task_id] = copy(book)
+        own.downstream = list(book.downstream)
+    twin.critical = {task_id: twin.tasks[task_id] for task_id in books.critical}
+    return twin
