@@ -7,7 +7,7 @@ worlds (common random numbers), so that their difference is that of the assumpti
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -60,10 +60,13 @@ def foresee(
     samples: int = 100,
     seed: int = 0,
     first: Sequence[Event] = (),
+    skip: int = 0,
+    watch: Callable[[int, World], None] | None = None,
 ) -> Forecast:
     """Run forks of the scheduler ahead to `until_us`. `first` is told to each fork before: what if this happened now?
 
-    The scheduler itself is not touched.
+    The scheduler itself is not touched. The samples are those from number `skip` on, so that several processes may
+    share them; `watch` is shown each with its world when that has reached its end.
     """
     now_us = max([scheduler.now_us, *(event.at_us for event in first)])
     opened = [event.run for event in first if isinstance(event, RunOpened)]
@@ -74,7 +77,7 @@ def foresee(
     told: list[Event] = [*first, *(_ended(one, now_us) for one in here if one.state is TaskState.STOPPING)]
     starts: dict[str, list[int | None]] = {plan.task_id: [] for plan in plans}
     ends: dict[str, list[int | None]] = {plan.task_id: [] for plan in plans}
-    for sample in range(samples):
+    for sample in range(skip, skip + samples):
         truths = {
             plan.task_id: _draw(plan, begun_us.get(plan.task_id), outlook, now_us, seed, sample)
             for plan in plans
@@ -90,6 +93,8 @@ def foresee(
             life = world.lives.get(task_id)
             starting.append(None if life is None else life.first_start_us)
             ends[task_id].append(None if life is None else life.end_us)
+        if watch is not None:
+            watch(sample, world)
     return Forecast(
         now_us,
         samples,

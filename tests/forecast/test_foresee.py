@@ -1,8 +1,11 @@
 """State, outlook, expected forecast: small cases that can be worked out by hand."""
 
+from collections.abc import Callable
+
 from prometheus.core.demand import Bin, Capacity
 from prometheus.core.instants import MINUTE_US
 from prometheus.forecast.foresee import Outlook, foresee
+from prometheus.forecast.world import World
 from prometheus.orchestrator.simulation.workload import make_workload
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.events import AttemptStarted, CapacityChanged, RunOpened, TimePassed
@@ -60,3 +63,19 @@ def test_a_larger_machine_is_seen_in_the_promise_of_the_second_task() -> None:
     wider = CapacityChanged(scheduler.now_us, Capacity((Bin("machine", 2000, 1_000_000),)))
     both = foresee(scheduler, Outlook(history), until_us=until_us, samples=5, first=[wider])
     assert [one.miss for one in both.slos] == [0, 0]
+
+
+def test_samples_that_several_share_are_those_that_one_would_draw() -> None:
+    scheduler = night({"id": "a", "tier": 1, "deadline_s": 90}, {"id": "b", "tier": 1, "deadline_s": 90})
+    until_us = scheduler.now_us + 60 * MINUTE_US
+    seen: list[tuple[int, int | None]] = []
+    together: list[tuple[int, int | None]] = []
+    foresee(scheduler, Outlook(), until_us=until_us, samples=4, skip=0, watch=_ends_of(seen))
+    foresee(scheduler, Outlook(), until_us=until_us, samples=4, skip=4, watch=_ends_of(seen))
+    foresee(scheduler, Outlook(), until_us=until_us, samples=8, watch=_ends_of(together))
+    assert seen == together
+    assert [number for number, _ in seen] == list(range(8))
+
+
+def _ends_of(into: list[tuple[int, int | None]]) -> Callable[[int, World], None]:
+    return lambda number, world: into.append((number, world.lives["b"].end_us))
