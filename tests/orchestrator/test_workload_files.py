@@ -46,10 +46,11 @@ def refusal(given: object) -> str:
 def test_what_the_scheduler_sees_comes_from_the_history_alone() -> None:
     read = make_workload(
         a_file(
-            a_task(history_s=[10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110], duration_s=999, failures=[0.5])
+            a_task(history_s=[110, 20, 30, 40, 50, 60, 70, 80, 90, 100, 10], duration_s=999, failures=[0.5])
         )
     )
     (plan,) = read.plan.tasks
+    assert read.histories == {"a": tuple(10 * n * SECOND_US for n in range(1, 12))}
     seen = (plan.typical_us, plan.cautious_us, plan.late_us)
     assert seen == (60 * SECOND_US, 90 * SECOND_US, 100 * SECOND_US)
     assert "999" not in repr(read.plan)

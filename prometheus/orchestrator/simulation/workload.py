@@ -111,6 +111,9 @@ class Workload:
     horizon_us: int  # instant at which the simulation ends
     checkpoint_overhead_us: int
     cores: Mapping[str, float]
+    histories: Mapping[
+        str, tuple[int, ...]
+    ]  # task -> past durations, ascending; the scheduler and forecasts may see them
 
 
 def read_workload(path: Path) -> Workload:
@@ -169,11 +172,12 @@ def make_workload(given: object, name: str = "the workload") -> Workload:
         horizon_us=start_us + _us(part.horizon_s),
         checkpoint_overhead_us=_us(part.checkpoint_overhead_s),
         cores={task.id: task.demand.cpu for task in part.tasks},
+        histories={task.id: _history(task) for task in part.tasks if task.history_s},
     )
 
 
 def _task(task: TaskPart, part: WorkloadPart, start_us: int) -> TaskPlan:
-    history = sorted(_us(seconds) for seconds in task.history_s) or [_us(60.0)]
+    history = _history(task) or (_us(60.0),)
     return TaskPlan(
         task_id=task.id,
         run_id=RUN,
@@ -191,6 +195,10 @@ def _task(task: TaskPart, part: WorkloadPart, start_us: int) -> TaskPlan:
         checkpoint_every_us=None if task.checkpoint_every_s is None else _us(task.checkpoint_every_s),
         ladder=task.degrade,
     )
+
+
+def _history(task: TaskPart) -> tuple[int, ...]:
+    return tuple(sorted(_us(seconds) for seconds in task.history_s))
 
 
 def _contradictions(part: WorkloadPart) -> list[str]:
