@@ -43,6 +43,7 @@ class TaskBook:
     stamp: int = 0  # version of its queue entry; older entries are dead
     is_tainted: bool = False  # an upstream was degraded or skipped
     saved_us: int | None = None  # instant of the present attempt's last checkpoint
+    kept_us: int = 0  # work that earlier attempts saved: from their beginnings to their last checkpoints
     preempted: int = 0  # how often it made room
     ready_us: int = 0  # since when it has been ready
     weight: int = 0  # tasks downstream, for policies that order by it

@@ -54,6 +54,7 @@ class Standing:
     began_us: int | None  # when the present attempt began
     saved_us: int | None  # instant of its last checkpoint
     stop_cause: StopCause | None  # why it was told to stop, if it was
+    kept_us: int = 0  # work that earlier attempts saved
 
 
 class Scheduler:
@@ -69,10 +70,15 @@ class Scheduler:
         opening.restore(scheduler._books, snapshot)
         return scheduler
 
-    def fork(self) -> Scheduler:
-        """A second scheduler that stands here, for what-if: neither feels what the other is told."""
-        twin = Scheduler(self._books.seed, self._books.policy)
-        twin._books = forking.fork(self._books)
+    def fork(self, policy: Policy | None = None) -> Scheduler:
+        """A second scheduler that stands here, for what-if: neither feels what the other is told.
+
+        `policy` gives it other thresholds; its order of the ready and what it reserves must be the same.
+        """
+        chosen = self._books.policy if policy is None else policy
+        assert (chosen.order, chosen.reserves) == (self._books.policy.order, self._books.policy.reserves)
+        twin = Scheduler(self._books.seed, chosen)
+        twin._books = forking.fork(self._books, chosen)
         return twin
 
     def handle(self, events: Sequence[Event]) -> list[Decision]:
@@ -99,6 +105,7 @@ class Scheduler:
                 book.attempt_started_us,
                 book.saved_us,
                 book.stop_cause,
+                book.kept_us,
             )
             for book in self._books.tasks.values()
             if book.state not in ENDED
@@ -112,6 +119,11 @@ class Scheduler:
     def next_wakeup_us(self) -> int | None:
         """The instant at which something is due without any further fact; None if nothing is."""
         return self._books.alarms.next_us()
+
+    @property
+    def policy(self) -> Policy:
+        """The thresholds that it decides by."""
+        return self._books.policy
 
     @property
     def now_us(self) -> int:

@@ -9,14 +9,16 @@ from copy import copy
 from dataclasses import replace
 
 from prometheus.scheduler.books import Books
+from prometheus.scheduler.policies import Policy
 
 
-def fork(books: Books) -> Books:
-    """Books with the same content, which share nothing that changes."""
+def fork(books: Books, policy: Policy) -> Books:
+    """Books with the same content under `policy`, which share nothing that changes."""
     assert not books.unsettled, "books are forked between turns"
     assert not books.ended_runs, "books are forked between turns"
     twin = replace(
         books,
+        policy=policy,
         reservation=books.reservation.fork(),
         tasks={},
         runs={run_id: copy(run) for run_id, run in books.runs.items()},

@@ -51,11 +51,17 @@ def _free_room(books: Books, book: TaskBook) -> None:
     books.room.give_back(book.plan.task_id, book.place)
     del books.holding[book.plan.task_id]
     books.alarms.drop("timeout", book.plan.task_id)
+    book.kept_us += saved_by(book.attempt_started_us, book.saved_us)
     book.place = None
     book.attempt_started_us = None
     book.saved_us = None
     if book.plan.tier > 1:
         admitting.release(books, book)
+
+
+def saved_by(began_us: int | None, saved_us: int | None) -> int:
+    """The time of an attempt that a later one need not spend again."""
+    return 0 if began_us is None or saved_us is None else max(0, saved_us - began_us)
 
 
 def _end(books: Books, book: TaskBook, old: TaskState) -> None:

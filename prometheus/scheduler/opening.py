@@ -8,7 +8,7 @@ from typing import Any
 from prometheus.scheduler import admitting
 from prometheus.scheduler.books import Books, RunBook, SloBook, TaskBook
 from prometheus.scheduler.events import Failure
-from prometheus.scheduler.moving import BROKEN
+from prometheus.scheduler.moving import BROKEN, saved_by
 from prometheus.scheduler.plan import RunPlan, TaskPlan
 from prometheus.scheduler.reservation import amounts_of
 from prometheus.scheduler.room import Place
@@ -153,7 +153,10 @@ def _restore_task(books: Books, row: TaskRow, attempts: list[AttemptRow]) -> Non
         if attempt.attempt > row.counted_from and attempt.failure is not None:
             book.failures += counts_against_retries(attempt.failure)
             book.lost += attempt.failure is Failure.LOST
-    if row.state in HOLDING_ROOM:
+    is_holding = row.state in HOLDING_ROOM
+    ended = attempts[:-1] if is_holding else attempts
+    book.kept_us = sum(saved_by(attempt.started_us, attempt.saved_us) for attempt in ended)
+    if is_holding:
         current = attempts[-1]
         assert current.attempt == row.attempts, f"{row.task_id}: attempt {row.attempts} is not the last"
         book.place = Place(current.bin_id, current.devices)
@@ -253,6 +256,7 @@ def fingerprint(books: Books) -> dict[str, Any]:
                 book.is_tainted,
                 book.mode if book.state in HOLDING_ROOM else None,
                 book.saved_us,
+                book.kept_us,
                 book.preempted,
                 book.ready_us,
             )
