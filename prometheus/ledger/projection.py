@@ -36,7 +36,7 @@ from prometheus.scheduler.events import (
     TimePassed,
 )
 from prometheus.scheduler.plan import RunPlan
-from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, TaskRow
+from prometheus.scheduler.snapshot import AttemptRow, Foreseen, RunRow, SloRow, TaskRow
 from prometheus.scheduler.states import ENDED, AttemptState, RunState, SloState, TaskState
 
 OPENED = "opened"  # the reason of every row of a run that has just been opened
@@ -44,6 +44,7 @@ OPENED = "opened"  # the reason of every row of a run that has just been opened
 _task_values = attrgetter(*(column.name for column in fields(TaskRow)))
 _attempt_values = attrgetter(*(column.name for column in fields(AttemptRow)))
 _CLOSED = frozenset({AttemptState.SUCCEEDED, AttemptState.FAILED})
+_SETTLED = frozenset({SloState.MET, SloState.MISSED})  # promises that no forecast is about any more
 
 
 @dataclass(slots=True)
@@ -141,7 +142,9 @@ class _Turn:
                     self._open(event.run)
             case CapacityChanged():
                 self.changed.capacity = event.capacity
-            case TaskAsked() | ForecastMade() | TimePassed():
+            case ForecastMade():
+                self._foreseen(event)
+            case TaskAsked() | TimePassed():
                 pass  # what follows from them is said by decisions
             case _:
                 assert_never(event)
@@ -184,6 +187,13 @@ class _Turn:
             self.changed.slos[slo.slo_id] = SloRow(
                 slo.slo_id, plan.run_id, slo.name, slo.deadline_us, SloState.ON_TRACK, None, OPENED
             )
+
+    def _foreseen(self, made: ForecastMade) -> None:
+        for said in made.slos:
+            row = self.changed.slos.get(said.slo_id) or self.before.slos.get(said.slo_id)
+            if row is not None and row.state not in _SETTLED:
+                foreseen = Foreseen(made.made_us, made.samples, said)
+                self.changed.slos[said.slo_id] = replace(row, foreseen=foreseen)
 
     def _set_task(self, said: SetTask) -> None:
         task = self._task(said.task_id)

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from prometheus.ledger import tables
-from prometheus.ledger.encoding import decode_plan, encode_plan
+from prometheus.ledger.encoding import decode_foreseen, decode_plan, encode_foreseen, encode_plan
 from prometheus.scheduler.events import Failure
 from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, TaskRow
 from prometheus.scheduler.states import AttemptState, RunState, SloState, StopCause, TaskState
@@ -48,7 +48,7 @@ ATTEMPT_CHANGES = (
     "saved_us",
 )
 ATTEMPT_COLUMNS = ("task_id", "attempt", "bin_id", "devices", "mode", "ordered_us", *ATTEMPT_CHANGES)
-SLO_COLUMNS = ("slo_id", "run_id", "name", "deadline_us", "state", "finished_us", "reason")
+SLO_COLUMNS = ("slo_id", "run_id", "name", "deadline_us", "state", "finished_us", "reason", "foreseen")
 
 
 def _read(table: sa.Table, columns: Iterable[str]) -> sa.Select[*tuple[Any, ...]]:
@@ -105,7 +105,7 @@ class Statements:
         self.insert_attempt = insert(t.attempts)
         self.update_attempt = update(t.attempts, ["task_id", "attempt"], ATTEMPT_CHANGES)
         self.insert_slo = insert(t.slos)
-        self.update_slo = update(t.slos, ["slo_id"], ["state", "finished_us", "reason"])
+        self.update_slo = update(t.slos, ["slo_id"], ["state", "finished_us", "reason", "foreseen"])
         self.run_of_task = text(
             sa.select(t.tasks.c.run_id).where(t.tasks.c.task_id == sa.bindparam("task_id")), "task_id"
         )
@@ -214,12 +214,14 @@ def slo_insert(slo: SloRow, position: int) -> Values:
         str(slo.state),
         slo.finished_us,
         slo.reason,
+        None if slo.foreseen is None else encode_foreseen(slo.foreseen),
     )
 
 
 def slo_update(slo: SloRow) -> Values:
     """For `update_slo`."""
-    return str(slo.state), slo.finished_us, slo.reason, slo.slo_id
+    foreseen = None if slo.foreseen is None else encode_foreseen(slo.foreseen)
+    return str(slo.state), slo.finished_us, slo.reason, foreseen, slo.slo_id
 
 
 def runs_of(found: Iterable[Any]) -> list[RunRow]:
@@ -256,6 +258,15 @@ def attempts_of(found: Iterable[Any]) -> list[AttemptRow]:
 def slos_of(found: Iterable[Any]) -> list[SloRow]:
     """The rows of `SLO_READ`."""
     return [
-        SloRow(slo_id, run_id, name, deadline_us, SloState(state), finished_us, reason)
-        for slo_id, run_id, name, deadline_us, state, finished_us, reason in found
+        SloRow(
+            slo_id,
+            run_id,
+            name,
+            deadline_us,
+            SloState(state),
+            finished_us,
+            reason,
+            None if foreseen is None else decode_foreseen(foreseen),
+        )
+        for slo_id, run_id, name, deadline_us, state, finished_us, reason, foreseen in found
     ]

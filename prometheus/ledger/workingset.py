@@ -48,8 +48,12 @@ class WorkingSet:
                             opened.update(task.task_id for task in plan.tasks)
                             opened.update(slo.slo_id for slo in plan.slos)
                             opened.add(plan.run_id)
-                case CapacityChanged() | TaskAsked() | ForecastMade() | TimePassed():
+                case CapacityChanged() | TaskAsked() | TimePassed():
                     pass
+                case ForecastMade(slos=said):
+                    for one in said:
+                        if one.slo_id not in rows.slos and one.slo_id not in opened:
+                            self._fetch_of(cursor, self._sql.run_of_slo, one.slo_id)
                 case _:
                     if event.task_id not in rows.tasks and event.task_id not in opened:
                         self._fetch_of(cursor, self._sql.run_of_task, event.task_id)

@@ -28,6 +28,14 @@ NARROW = 640  # below this width labels stand above their rows
 
 _SMALL = 11.5
 _BROKEN = frozenset({SloState.MISSED, SloState.WILL_MISS})
+_URGENCY = (
+    SloState.MISSED,
+    SloState.WILL_MISS,
+    SloState.AT_RISK,
+    SloState.ON_TRACK,
+    SloState.RECOVERED,
+    SloState.MET,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +347,7 @@ def _end(bar: Bar) -> int:
 
 def _cards(canvas: Canvas, scene: Scene, frame: Frame, top: float) -> float:
     dues = [(run, due) for run in scene.strips for due in run.dues]
-    urgency = {SloState.MISSED: 0, SloState.WILL_MISS: 1, SloState.ON_TRACK: 2, SloState.MET: 3}
+    urgency = {state: place for place, state in enumerate(_URGENCY)}
     if len(dues) > MOST_CARDS:
         dues.sort(key=lambda pair: (urgency[pair[1].state], pair[1].at_us, pair[1].name))
     shown = dues[:MOST_CARDS]

@@ -14,6 +14,7 @@ from prometheus.scheduler.policies import RESERVING, Order, Policy
 from prometheus.scheduler.reservation import Amounts, Reservation
 from prometheus.scheduler.room import Place, Room
 from prometheus.scheduler.rules import NEVER_US
+from prometheus.scheduler.snapshot import Foreseen
 from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
 
 DURATION_STEP_US = 5 * MINUTE_US
@@ -69,6 +70,7 @@ class SloBook:
     open: int = 0
     broken: int = 0
     finished_us: int | None = None
+    foreseen: Foreseen | None = None  # the latest forecast of it
 
 
 class ReadyQueue:

@@ -29,9 +29,10 @@ from prometheus.scheduler.events import (
     TaskAsked,
     TimePassed,
 )
-from prometheus.scheduler.moving import close_runs, judge, move, reconsider, settle
+from prometheus.scheduler.moving import close_runs, move, reconsider, settle
 from prometheus.scheduler.plan import SloPlan, TaskPlan
 from prometheus.scheduler.policies import RESERVING, Policy
+from prometheus.scheduler.promises import hear, judge
 from prometheus.scheduler.rules import (
     counts_against_retries,
     describe_timeout,
@@ -145,7 +146,7 @@ class Scheduler:
             case TimePassed():
                 pass
             case ForecastMade():
-                self._books.forecast = event
+                hear(self._books, event)
             case RunOpened():
                 opening.open_run(self._books, event.run)
             case CapacityChanged():

@@ -8,9 +8,10 @@ is put on a list and worked off by `settle`; nothing here recurses, so a chain o
 from __future__ import annotations
 
 from prometheus.scheduler import admitting
-from prometheus.scheduler.books import Books, SloBook, TaskBook
-from prometheus.scheduler.decisions import CloseRun, JudgeSlo, SetTask
-from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, NEXT, RunState, SloState, TaskState
+from prometheus.scheduler.books import Books, TaskBook
+from prometheus.scheduler.decisions import CloseRun, SetTask
+from prometheus.scheduler.promises import judge
+from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, NEXT, RunState, TaskState
 
 BROKEN = ENDED - DONE
 # These steps are said by a StartAttempt, a StopAttempt or an AttemptStarted; saying them twice would be noise.
@@ -131,30 +132,6 @@ def reconsider(books: Books, book: TaskBook) -> None:
             move(books, book, TaskState.READY, "released, and all before it is done")
         else:
             books.alarms.set("release", book.plan.task_id, book.plan.release_us)
-
-
-def judge(books: Books, slo: SloBook) -> None:
-    """Say what is now known of a promise, if that changed. Met at the deadline itself is met."""
-    now_us, deadline_us = books.now_us, slo.plan.deadline_us
-    if slo.open == 0:
-        if slo.finished_us is not None:
-            return
-        slo.finished_us = now_us
-        books.alarms.drop("slo", slo.plan.slo_id)
-        slo.state = SloState.MET if now_us <= deadline_us else SloState.MISSED
-        reason = "all its tasks are done"
-    elif slo.state is SloState.MISSED:
-        return
-    elif now_us > deadline_us:
-        slo.state = SloState.MISSED
-        reason = f"{slo.open} of {len(slo.plan.task_ids)} tasks were not done at the deadline"
-    else:
-        state = SloState.WILL_MISS if slo.broken else SloState.ON_TRACK
-        if state is slo.state:
-            return
-        slo.state = state
-        reason = f"{slo.broken} of its tasks cannot be done" if slo.broken else "what failed is to run again"
-    books.decisions.append(JudgeSlo(now_us, slo.plan.slo_id, slo.state, slo.finished_us, reason))
 
 
 def close_runs(books: Books) -> None:

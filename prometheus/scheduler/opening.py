@@ -133,7 +133,7 @@ def restore(books: Books, snapshot: Snapshot) -> None:
         books.alarms.set("replan", "", books.now_us)
     for slo in snapshot.slos:
         slo_book = books.slos[slo.slo_id]
-        slo_book.state, slo_book.finished_us = slo.state, slo.finished_us
+        slo_book.state, slo_book.finished_us, slo_book.foreseen = slo.state, slo.finished_us, slo.foreseen
         states = [books.tasks[task_id].state for task_id in slo_book.plan.task_ids]
         slo_book.open = sum(state not in DONE for state in states)
         slo_book.broken = sum(state in BROKEN for state in states)
@@ -263,7 +263,10 @@ def fingerprint(books: Books) -> dict[str, Any]:
             for task_id, book in sorted(books.tasks.items())
         },
         "runs": {run_id: (run.state, run.open) for run_id, run in sorted(books.runs.items())},
-        "slos": {i: (s.state, s.open, s.broken, s.finished_us) for i, s in sorted(books.slos.items())},
+        "slos": {
+            i: (s.state, s.open, s.broken, s.finished_us, s.foreseen if s.open else None)
+            for i, s in sorted(books.slos.items())
+        },
         "alarms": {
             (kind, key): at_us
             for (kind, key), at_us in books.alarms.pending().items()

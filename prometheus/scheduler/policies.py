@@ -34,6 +34,11 @@ class Policy:
     replan_us: int = 5 * MINUTE_US
     patience_us: int = 3 * HOUR_US  # a Tier 3 task that waits longer gets a window of its own
     windows: int = 2
+    # A promise is at risk from one P(miss) on until it falls under another, so that its state does not flicker.
+    at_risk_from: float = 0.20
+    safe_under: float = 0.05
+    will_miss_from: float = 0.90
+    doubtful_under: float = 0.75  # under it a promise that would be missed is only at risk
 
 
 RESERVING = Policy("reserving", reserves=True, preempts=True)

@@ -52,7 +52,9 @@ class SloState(StrEnum):
     """What is known of a promise."""
 
     ON_TRACK = "on_track"
-    WILL_MISS = "will_miss"  # a task it needs has failed; a retry puts it back on track
+    AT_RISK = "at_risk"  # the forecast misses it too often
+    WILL_MISS = "will_miss"  # the forecast misses it nearly always, or a task that it needs has failed
+    RECOVERED = "recovered"  # was at risk or would have missed, and is on track again
     MET = "met"
     MISSED = "missed"  # the deadline has passed; stays missed, with `finished` when it is done after all
 

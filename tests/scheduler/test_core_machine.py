@@ -25,7 +25,9 @@ from prometheus.scheduler.events import (
     CapacityChanged,
     Event,
     Failure,
+    ForecastMade,
     RunOpened,
+    SloForecast,
     TaskAsked,
     TimePassed,
     Verb,
@@ -220,6 +222,16 @@ class CoreMachine(RuleBasedStateMachine):
     def operator_asks(self, data: st.DataObject, verb: Verb) -> None:
         task_id = data.draw(st.sampled_from(sorted(self.plans)))
         self.feed(TaskAsked(self.now_us, task_id, verb, "why not", "ann"))
+
+    @rule(
+        number=st.integers(0, MAX_RUNS),
+        miss=st.sampled_from((0.0, 0.04, 0.1, 0.3, 0.8, 1.0)),
+        age=st.integers(0, 90),
+    )
+    def forecast_arrives(self, number: int, miss: float, age: int) -> None:
+        """Also of promises that are not there, or are settled."""
+        said = SloForecast(f"run{number}.2026-03-02.slo", miss, None, None, None)
+        self.feed(ForecastMade(self.now_us, self.now_us - age * SECOND_US, 50, (said,)))
 
     @rule()
     def crash_and_rebuild(self) -> None:
