@@ -21,6 +21,7 @@ from prometheus.scheduler.decisions import (
     Decision,
     JudgeSlo,
     RefuseStart,
+    SetPressure,
     SetTask,
     StartAttempt,
     StopAttempt,
@@ -230,6 +231,17 @@ def decision_to_json(decision: Decision) -> Json:
                 "finished_us": finished_us,
                 "reason": reason,
             }
+        case SetPressure(at_us, level, slo_id, miss, made_us, reason):
+            return {
+                "v": 1,
+                "k": "SetPressure",
+                "at_us": at_us,
+                "level": level,
+                "slo_id": slo_id,
+                "miss": miss,
+                "made_us": made_us,
+                "reason": reason,
+            }
         case _:
             assert_never(decision)
 
@@ -283,6 +295,9 @@ _DECISIONS: Mapping[str, Callable[[Json], Decision]] = {
     "CloseRun": lambda o: CloseRun(o["at_us"], o["run_id"], RunState(o["state"]), o["reason"]),
     "JudgeSlo": lambda o: JudgeSlo(
         o["at_us"], o["slo_id"], SloState(o["state"]), o["finished_us"], o["reason"]
+    ),
+    "SetPressure": lambda o: SetPressure(
+        o["at_us"], o["level"], o["slo_id"], o["miss"], o["made_us"], o["reason"]
     ),
 }
 

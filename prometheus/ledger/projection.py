@@ -19,6 +19,7 @@ from prometheus.scheduler.decisions import (
     Decision,
     JudgeSlo,
     RefuseStart,
+    SetPressure,
     SetTask,
     StartAttempt,
     StopAttempt,
@@ -57,12 +58,15 @@ class Rows:
     tasks: dict[str, TaskRow] = field(default_factory=dict)
     attempts: dict[tuple[str, int], AttemptRow] = field(default_factory=dict)
     slos: dict[str, SloRow] = field(default_factory=dict)
+    pressure: SetPressure | None = None  # what was last said of it
 
     def absorb(self, changed: Rows) -> None:
         """Take over the rows of `changed`."""
         self.at_us = changed.at_us
         if changed.capacity is not None:
             self.capacity = changed.capacity
+        if changed.pressure is not None:
+            self.pressure = changed.pressure
         self.runs.update(changed.runs)
         self.tasks.update(changed.tasks)
         self.attempts.update(changed.attempts)
@@ -89,6 +93,8 @@ def differences(kept: Rows, rebuilt: Rows) -> list[str]:
     found = []
     if kept.capacity != rebuilt.capacity:
         found.append(f"capacity: the row says {kept.capacity!r}, the log {rebuilt.capacity!r}")
+    if kept.pressure != rebuilt.pressure:
+        found.append(f"pressure: the row says {kept.pressure!r}, the log {rebuilt.pressure!r}")
     for kind, ours, theirs in (
         ("run", kept.runs, rebuilt.runs),
         ("task", kept.tasks, rebuilt.tasks),
@@ -172,6 +178,8 @@ class _Turn:
                     finished_us=decision.finished_us,
                     reason=decision.reason,
                 )
+            case SetPressure():
+                self.changed.pressure = decision
             case _:
                 assert_never(decision)
 

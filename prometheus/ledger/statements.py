@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from prometheus.ledger import tables
 from prometheus.ledger.encoding import decode_foreseen, decode_plan, encode_foreseen, encode_plan
+from prometheus.scheduler.decisions import SetPressure
 from prometheus.scheduler.events import Failure
 from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, TaskRow
 from prometheus.scheduler.states import AttemptState, RunState, SloState, StopCause, TaskState
@@ -48,6 +49,7 @@ ATTEMPT_CHANGES = (
     "saved_us",
 )
 ATTEMPT_COLUMNS = ("task_id", "attempt", "bin_id", "devices", "mode", "ordered_us", *ATTEMPT_CHANGES)
+PRESSURE_COLUMNS = ("at_us", "level", "slo_id", "miss", "made_us", "reason")
 SLO_COLUMNS = ("slo_id", "run_id", "name", "deadline_us", "state", "finished_us", "reason", "foreseen")
 
 
@@ -59,6 +61,7 @@ RUN_READ = _read(tables.runs, RUN_COLUMNS)
 TASK_READ = _read(tables.tasks, TASK_COLUMNS)
 ATTEMPT_READ = _read(tables.attempts, ATTEMPT_COLUMNS)
 SLO_READ = _read(tables.slos, SLO_COLUMNS)
+PRESSURE_READ = _read(tables.pressure, PRESSURE_COLUMNS)
 LAST_TURN = _read(tables.turns, ["revision", "at_us"]).where(
     tables.turns.c.revision == sa.select(sa.func.max(tables.turns.c.revision)).scalar_subquery()
 )
@@ -98,6 +101,8 @@ class Statements:
         self.insert_turn = insert(t.turns)
         self.delete_capacity = text(sa.delete(t.capacity))
         self.insert_capacity = insert(t.capacity)
+        self.delete_pressure = text(sa.delete(t.pressure))
+        self.insert_pressure = insert(t.pressure)
         self.insert_run = insert(t.runs)
         self.update_run = update(t.runs, ["run_id"], ["state", "ended_us", "reason"])
         self.insert_task = insert(t.tasks)
@@ -201,6 +206,11 @@ def _attempt_changes(attempt: AttemptRow) -> Values:
         attempt.peak_mib,
         attempt.saved_us,
     )
+
+
+def pressure_insert(said: SetPressure) -> Values:
+    """For `insert_pressure`."""
+    return 1, said.at_us, said.level, said.slo_id, said.miss, said.made_us, said.reason
 
 
 def slo_insert(slo: SloRow, position: int) -> Values:

@@ -8,7 +8,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from prometheus.ledger import statements as st
 from prometheus.ledger.projection import Rows
-from prometheus.scheduler.decisions import CloseRun, Decision, JudgeSlo
+from prometheus.scheduler.decisions import CloseRun, Decision, JudgeSlo, SetPressure
 from prometheus.scheduler.events import CapacityChanged, Event, ForecastMade, RunOpened, TaskAsked, TimePassed
 from prometheus.scheduler.states import RunState
 
@@ -65,6 +65,8 @@ class WorkingSet:
                 case JudgeSlo(slo_id=slo_id):
                     if slo_id not in rows.slos and slo_id not in opened:
                         self._fetch_of(cursor, self._sql.run_of_slo, slo_id)
+                case SetPressure():
+                    pass
                 case _:
                     if decision.task_id not in rows.tasks and decision.task_id not in opened:
                         self._fetch_of(cursor, self._sql.run_of_task, decision.task_id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from prometheus.core.demand import Demand
 from prometheus.core.instants import MINUTE_US
-from prometheus.scheduler.decisions import Decision
+from prometheus.scheduler.decisions import Decision, SetPressure
 from prometheus.scheduler.events import ForecastMade
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.policies import RESERVING, Order, Policy
@@ -71,6 +71,7 @@ class SloBook:
     broken: int = 0
     finished_us: int | None = None
     foreseen: Foreseen | None = None  # the latest forecast of it
+    tier: int = 1  # of its most important task
 
 
 class ReadyQueue:
@@ -175,6 +176,8 @@ class Books:
     policy: Policy = RESERVING
     now_us: int = 0
     forecast: ForecastMade | None = None  # the latest
+    is_forecast_new: bool = False  # it came in this turn
+    pressure: SetPressure | None = None  # what was last said of it; None = there has been none
     reservation: Reservation = field(default_factory=Reservation)
     critical: dict[str, TaskBook] = field(default_factory=dict)  # Tier 1 tasks that have not ended
     tasks: dict[str, TaskBook] = field(default_factory=dict)

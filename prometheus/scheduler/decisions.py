@@ -75,4 +75,16 @@ class JudgeSlo:
     reason: str
 
 
-Decision = StartAttempt | StopAttempt | SetTask | RefuseStart | CloseRun | JudgeSlo
+@dataclass(frozen=True, slots=True)
+class SetPressure:
+    """So many rungs of the ladders of Tier 2 are climbed from now on, and Tier 3 is held if it is any."""
+
+    at_us: int
+    level: int  # 0 = none
+    slo_id: str  # the promise that it is for
+    miss: float  # its P(miss) by the forecast: 0..1
+    made_us: int  # from where that forecast looked ahead
+    reason: str
+
+
+Decision = StartAttempt | StopAttempt | SetTask | RefuseStart | CloseRun | JudgeSlo | SetPressure

@@ -32,7 +32,7 @@ def move(
     if old in HOLDING_ROOM and state not in HOLDING_ROOM:
         _free_room(books, book)
     if old in ENDED and state not in ENDED:
-        _reopen(books, book)
+        _reopen(books, book, was_done=old in DONE)
     if state is TaskState.READY:
         book.refused_for = None
         book.ready_us = books.now_us
@@ -91,8 +91,11 @@ def _end(books: Books, book: TaskBook, old: TaskState) -> None:
         judge(books, slo)
 
 
-def _reopen(books: Books, book: TaskBook) -> None:
-    """A failed, blocked or cancelled task is to go on: its run is open again and what it blocked may be freed."""
+def _reopen(books: Books, book: TaskBook, *, was_done: bool) -> None:
+    """An ended task is to go on: its run is open again, what it blocked may be freed, and what it let go on waits again.
+
+    A promise that was kept stays kept while something degraded is run again in full.
+    """
     book.failures = book.lost = 0
     if book.plan.tier == 1:
         books.critical[book.plan.task_id] = book
@@ -100,12 +103,23 @@ def _reopen(books: Books, book: TaskBook) -> None:
     run.open += 1
     run.state = RunState.RUNNING
     for downstream_id in book.downstream:
-        books.tasks[downstream_id].broken -= 1
+        downstream = books.tasks[downstream_id]
+        downstream.missing += was_done
+        downstream.broken -= not was_done
+        if was_done:
+            downstream.is_tainted = any(_is_less(books, i) for i in downstream.plan.after)
         books.unsettled.append(downstream_id)
     for slo_id in books.slos_of.get(book.plan.task_id, ()):
         slo = books.slos[slo_id]
-        slo.broken -= 1
+        slo.open += was_done
+        slo.broken -= not was_done
         judge(books, slo)
+
+
+def _is_less(books: Books, task_id: str) -> bool:
+    """Whether a task is done, and not in full."""
+    state = books.tasks[task_id].state if task_id in books.tasks else TaskState.WAITING
+    return state in DONE and state is not TaskState.SUCCEEDED
 
 
 def settle(books: Books) -> None:
@@ -122,6 +136,8 @@ def reconsider(books: Books, book: TaskBook) -> None:
     """Take a waiting or blocked task to the state that its upstream, its release and the clock allow."""
     if book.state is TaskState.BLOCKED and not book.broken:
         move(books, book, TaskState.WAITING, "what failed before it is to run again")
+    if book.state is TaskState.READY and book.missing:
+        move(books, book, TaskState.WAITING, "something before it is to run again")
     if book.state is not TaskState.WAITING:
         return
     if book.broken:

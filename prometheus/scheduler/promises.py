@@ -16,10 +16,10 @@ _WARNED = frozenset({SloState.AT_RISK, SloState.WILL_MISS})
 
 def hear(books: Books, event: ForecastMade) -> None:
     """Take in a forecast: what it says of promises that are still open. Unknown ones are passed over."""
-    books.forecast = event
+    books.forecast, books.is_forecast_new = event, True
     for said in event.slos:
         slo = books.slos.get(said.slo_id)
-        if slo is not None and slo.open and slo.state is not SloState.MISSED:
+        if slo is not None and slo.open and slo.finished_us is None and slo.state is not SloState.MISSED:
             slo.foreseen = Foreseen(event.made_us, event.samples, said)
             judge(books, slo)
 
@@ -27,9 +27,9 @@ def hear(books: Books, event: ForecastMade) -> None:
 def judge(books: Books, slo: SloBook) -> None:
     """Say what is now known of a promise, if that changed. Met at the deadline itself is met."""
     now_us, deadline_us = books.now_us, slo.plan.deadline_us
+    if slo.finished_us is not None:
+        return  # also while something that was degraded is run again in full
     if slo.open == 0:
-        if slo.finished_us is not None:
-            return
         slo.finished_us = now_us
         books.alarms.drop("slo", slo.plan.slo_id)
         slo.state = SloState.MET if now_us <= deadline_us else SloState.MISSED

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prometheus.core.demand import Capacity
+from prometheus.scheduler.decisions import SetPressure
 from prometheus.scheduler.events import Failure, SloForecast
 from prometheus.scheduler.plan import RunPlan
 from prometheus.scheduler.states import AttemptState, RunState, SloState, StopCause, TaskState
@@ -101,3 +102,4 @@ class Snapshot:
     tasks: tuple[TaskRow, ...]
     attempts: tuple[AttemptRow, ...]
     slos: tuple[SloRow, ...]
+    pressure: SetPressure | None = None  # what was last said of it

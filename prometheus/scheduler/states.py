@@ -103,6 +103,6 @@ NEXT: Mapping[TaskState, frozenset[TaskState]] = {
     BLOCKED: frozenset({WAITING, SKIPPED, CANCELLED, SUCCEEDED}),
     CANCELLED: frozenset({WAITING, READY, SKIPPED, SUCCEEDED}),
     SUCCEEDED: frozenset(),
-    DEGRADED: frozenset(),
-    SKIPPED: frozenset(),
+    DEGRADED: frozenset({READY, WAITING}),  # only when it is asked for again
+    SKIPPED: frozenset({READY, WAITING}),
 }
