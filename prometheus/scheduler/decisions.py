@@ -75,7 +75,7 @@ class JudgeSlo:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetPressure:
     """So many rungs of the ladders of Tier 2 are climbed from now on, and Tier 3 is held if it is any."""
 
