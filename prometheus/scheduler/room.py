@@ -44,6 +44,7 @@ class _BinBook:
     gpu_used: list[int] = field(default_factory=list)
     holders: dict[str, tuple[Demand, Place]] = field(default_factory=dict)
     free: int = 0
+    is_offered: bool = True  # False for a bin that is gone and whose attempts have not ended yet
 
     def refresh(self) -> None:
         self.free = pack(
@@ -64,11 +65,14 @@ class Room:
         self._pool_size: dict[str, int] = {}
         self._pool_used: dict[str, int] = {}
         self._totals: dict[str, int] = {}
+        self._fits_empty: dict[Demand, bool] = {}  # what was found out since the capacity last changed
 
     def set_capacity(self, capacity: Capacity) -> None:
         """Take a new capacity; what is in use stays booked, in bins that are gone too, until it ends."""
         self.is_known = True
+        self._fits_empty = {}
         offered = {bin_.bin_id: bin_ for bin_ in capacity.bins}
+        still_there = frozenset(offered)
         for bin_id, book in list(self._bins.items()):
             if bin_id not in offered:
                 if book.holders:
@@ -77,7 +81,7 @@ class Room:
                     del self._bins[bin_id]
         for bin_id in sorted(offered):
             book = self._bins.setdefault(bin_id, _BinBook(offered[bin_id]))
-            book.bin = offered[bin_id]
+            book.bin, book.is_offered = offered[bin_id], bin_id in still_there
             book.gpu_used += [0] * (len(book.bin.gpu_milli) - len(book.gpu_used))
             book.refresh()
         self._pool_size = dict(capacity.pools)
@@ -97,6 +101,7 @@ class Room:
             for bin_id, book in self._bins.items()
         }
         twin._pool_size, twin._totals = self._pool_size, self._totals  # replaced as a whole, never changed
+        twin._fits_empty = dict(self._fits_empty)
         twin._pool_used = dict(self._pool_used)
         return twin
 
@@ -108,7 +113,7 @@ class Room:
         best: tuple[int, str] | None = None
         place: Place | None = None
         for bin_id, book in self._bins.items():
-            if not is_within(need, book.free, _BIN_GUARDS):
+            if not is_within(need, book.free, _BIN_GUARDS) or not book.is_offered:
                 continue
             score = (book.bin.cpu_milli - book.cpu_used, bin_id)
             if best is not None and score >= best:
@@ -145,9 +150,12 @@ class Room:
 
     def fits_empty(self, demand: Demand) -> bool:
         """Whether the demand would fit the machine as it is now if nothing ran."""
-        if any(self._pool_size.get(pool, 0) < units for pool, units in demand.pools):
-            return False
-        return any(_fits_bin(book, demand, book.holders) for book in self._bins.values())
+        found = self._fits_empty.get(demand)
+        if found is None:
+            has_pools = all(self._pool_size.get(pool, 0) >= units for pool, units in demand.pools)
+            found = has_pools and any(_fits_bin(book, demand, book.holders) for book in self._bins.values())
+            self._fits_empty[demand] = found
+        return found
 
     def short_pool(self, demand: Demand) -> str | None:
         """The first pool that has too few free units, or None."""
@@ -160,7 +168,7 @@ class Room:
         """Book a demand; `find` has just said that it fits (or it already ran when this scheduler was rebuilt)."""
         book = self._bins.get(place.bin_id)
         if book is None:
-            book = self._bins[place.bin_id] = _BinBook(Bin(place.bin_id, 0, 0))
+            book = self._bins[place.bin_id] = _BinBook(Bin(place.bin_id, 0, 0), is_offered=False)
         assert holder not in book.holders, f"{holder} already holds room in {place.bin_id}"
         book.holders[holder] = (demand, place)
         self._book(book, demand, place, +1)
@@ -183,13 +191,27 @@ class Room:
         book.refresh()
 
     def shortage(self, demand: Demand) -> Shortage:
-        """What keeps the demand from fitting. Called when `find` has just said None; it allocates nothing."""
+        """What keeps the demand from fitting. Called when `find` has just said None."""
         if not self.is_known:
             return Shortage("capacity", "capacity", is_for_ever=False)
+        if not self.fits_empty(demand):
+            return self._why_never(demand)
         pool = self.short_pool(demand)
         if pool is not None:
-            return Shortage("pool", pool, is_for_ever=self._pool_size.get(pool, 0) < dict(demand.pools)[pool])
+            return Shortage("pool", pool, is_for_ever=False)
         books = self._bins.values()
+        if demand.cpu_milli > max((b.bin.cpu_milli - b.cpu_used for b in books), default=0):
+            return Shortage("bin", "cpu", is_for_ever=False)
+        if demand.memory_mib > max((b.bin.memory_mib - b.memory_used for b in books), default=0):
+            return Shortage("bin", "memory", is_for_ever=False)
+        return Shortage("bin", "gpu" if demand.gpu_milli else "both", is_for_ever=False)
+
+    def _why_never(self, demand: Demand) -> Shortage:
+        """What keeps the demand from fitting an empty machine: a pool, one resource, or all of them in one bin."""
+        for pool, units in demand.pools:
+            if self._pool_size.get(pool, 0) < units:
+                return Shortage("pool", pool, is_for_ever=True)
+        books = [book for book in self._bins.values() if book.is_offered]
         for label, need, offered in (
             ("cpu", demand.cpu_milli, max((b.bin.cpu_milli for b in books), default=0)),
             ("memory", demand.memory_mib, max((b.bin.memory_mib for b in books), default=0)),
@@ -197,11 +219,7 @@ class Room:
         ):
             if need > offered:
                 return Shortage("bin", label, is_for_ever=True)
-        if demand.cpu_milli > max((b.bin.cpu_milli - b.cpu_used for b in books), default=0):
-            return Shortage("bin", "cpu", is_for_ever=False)
-        if demand.memory_mib > max((b.bin.memory_mib - b.memory_used for b in books), default=0):
-            return Shortage("bin", "memory", is_for_ever=False)
-        return Shortage("bin", "gpu" if demand.gpu_milli else "both", is_for_ever=False)
+        return Shortage("bin", "all", is_for_ever=True)
 
     def explain(self, demand: Demand, shortage: Shortage) -> str:
         """The sentence for people: what is needed, what is free, and who holds the rest."""
@@ -211,7 +229,10 @@ class Room:
         if shortage.kind == "pool":
             size = self._pool_size.get(label, 0)
             free = max(0, size - self._pool_used.get(label, 0))
-            return f"needs {dict(demand.pools)[label]} of pool {label!r}: {free} of {size} free{self._held_by(label)}"
+            need = dict(demand.pools)[label]
+            if shortage.is_for_ever:
+                return f"needs {need} of pool {label!r}, which has {size}"
+            return f"needs {need} of pool {label!r}: {free} of {size} free{self._held_by(label)}"
         books = self._bins.values()
         amounts = {
             "cpu": (demand.cpu_milli, [b.bin.cpu_milli for b in books], [b.cpu_used for b in books]),
@@ -222,6 +243,8 @@ class Room:
                 [sum(b.gpu_used) for b in books],
             ),
         }
+        if label == "all":
+            return f"no bin could hold {_describe(demand)} at once, even if nothing else ran"
         if label not in amounts:
             return f"no bin has {_describe(demand)} free at once{self._held_by(None)}"
         need, offered, used = amounts[label]
@@ -278,6 +301,8 @@ class Room:
 
 def _fits_bin(book: _BinBook, demand: Demand, gone: Collection[str]) -> bool:
     """Whether the demand would fit this bin if the holders `gone` had ended."""
+    if not book.is_offered:
+        return False
     cpu, memory, gpu = book.cpu_used, book.memory_used, list(book.gpu_used)
     for holder in gone:
         if holder in book.holders:
@@ -285,7 +310,8 @@ def _fits_bin(book: _BinBook, demand: Demand, gone: Collection[str]) -> bool:
             cpu, memory = cpu - held.cpu_milli, memory - held.memory_mib
             for device in place.devices:
                 gpu[device] -= min(held.gpu_milli, WHOLE_DEVICE_MILLI)
-    if book.bin.cpu_milli - cpu < demand.cpu_milli or book.bin.memory_mib - memory < demand.memory_mib:
+    free_cpu, free_memory = max(0, book.bin.cpu_milli - cpu), max(0, book.bin.memory_mib - memory)
+    if free_cpu < demand.cpu_milli or free_memory < demand.memory_mib:
         return False
     if not demand.gpu_milli:
         return True
