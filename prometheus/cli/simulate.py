@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,10 @@ def simulate(
     policy: Annotated[
         str, typer.Option("--policy", metavar="NAME", help="Another rule, to compare with.")
     ] = "reserving",
+    faults: Annotated[
+        str | None,
+        typer.Option("--faults", metavar="SPEC", help="What goes wrong: all, or lost=3,restarts=8,seed=7."),
+    ] = None,
     trace: Annotated[
         Path | None,
         typer.Option("--trace", metavar="FILE", help="Write every start and end, a JSON line each."),
@@ -31,6 +36,7 @@ def simulate(
 ) -> None:
     """Run the scheduler over a workload in virtual time: the core that decides in production, and nothing real."""
     from prometheus.core.errors import UserError
+    from prometheus.orchestrator.simulation.faults import read_faults
     from prometheus.orchestrator.simulation.simulate import simulate as run
     from prometheus.orchestrator.simulation.workload import read_workload
     from prometheus.pipelines.defaults import near
@@ -41,7 +47,10 @@ def simulate(
         raise UserError(
             f"there is no policy {policy!r}", allowed=", ".join(POLICIES), hint=near(policy, list(POLICIES))
         )
+    asked = None if faults is None else read_faults(faults)
     read = read_workload(workload)
+    if asked is not None:
+        read = replace(read, faults=asked)
     result = run(read, policy=POLICIES[policy], seed=seed, traced=trace is not None)
     if trace is not None:
         with trace.open("w", encoding="utf-8") as file:
@@ -61,6 +70,12 @@ def simulate(
         f"policy {policy}, seed {seed}: {result.events} events, {result.decisions} decisions "
         f"in {result.wall_us / 1e6:.2f} s"
     )
+    if result.faults is not None:
+        met = (
+            ", ".join(f"{kind} {count}" for kind, count in sorted(result.happened.items()))
+            or "none met anybody"
+        )
+        face.err.print(f"faults of seed {result.faults.seed}: {met}")
 
 
 def _show(face: Face, result: Simulated) -> None:
@@ -88,11 +103,17 @@ def _show(face: Face, result: Simulated) -> None:
             str(sum(row["preemptions"] for row in rows)),
         )
     face.out.print(shown)
-    late = [
-        task.task_id
-        for task in result.workload.plan.tasks
-        if task.tier == 1 and told[task.task_id]["end_s"] is None
-    ]
-    if late:
-        more = f" and {len(late) - 5} more" if len(late) > 5 else ""
-        face.out.print(cell(f"Tier 1 tasks that never ended: {', '.join(late[:5])}{more}"))
+    for said, names in (
+        (
+            "Tier 1 tasks that never ended",
+            [
+                task.task_id
+                for task in result.workload.plan.tasks
+                if task.tier == 1 and told[task.task_id]["end_s"] is None
+            ],
+        ),
+        ("Hung without a timeout", [task_id for task_id, row in told.items() if row["state"] == "hung"]),
+    ):
+        if names:
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            face.out.print(cell(f"{said}: {', '.join(names[:5])}{more}"))

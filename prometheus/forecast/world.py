@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from prometheus.core.demand import Capacity
 from prometheus.scheduler.decisions import StopAttempt
 from prometheus.scheduler.events import (
+    FAILURE_OF,
     AttemptCheckpointed,
     AttemptFailed,
     AttemptStarted,
@@ -30,6 +31,7 @@ class Truth:
     duration_us: int  # of the whole work
     failures: tuple[float, ...] = ()  # attempt k dies after that share of what it still had to do
     checkpoint_every_us: int | None = None  # of work; None = it saves nothing
+    hangs: tuple[int, ...] = ()  # numbers of attempts that never end by themselves and save nothing
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class Life:
     end_us: int | None = None
     attempts: int = 0
     preemptions: int = 0
+    lost: int = 0  # attempts whose worker was lost
     saved_us: int = 0  # work that a later attempt need not do again
     spent_us: int = 0  # time in which attempts held room
     began_us: int | None = None  # of the present attempt
@@ -76,9 +79,12 @@ class World:
         truth = self.truths[task_id]
         left_us = truth.duration_us - life.saved_us
         life.overhead_us = self.overhead_us if life.saved_us else 0
-        fails = attempt - life.preemptions <= len(truth.failures)
-        runs_us = round(left_us * truth.failures[attempt - life.preemptions - 1]) if fails else left_us
+        own = attempt - life.preemptions - life.lost  # of the attempts that nobody else ended
+        fails = own <= len(truth.failures)
+        runs_us = round(left_us * truth.failures[own - 1]) if fails else left_us
         self._at(self.now_us, _BEGIN, task_id, attempt)
+        if truth.hangs and attempt in truth.hangs:
+            return
         self._at(self.now_us + life.overhead_us + runs_us, _FAIL if fails else _END, task_id, attempt)
         if truth.checkpoint_every_us is not None and truth.checkpoint_every_us < runs_us:
             self._at(
@@ -110,9 +116,21 @@ class World:
         if life.began_us is None or life.attempts != order.attempt:
             return None
         self._close(life)
-        life.preemptions += 1
-        self._note("preempt", order.task_id, order.attempt)
-        return AttemptFailed(self.now_us, order.task_id, order.attempt, Failure.PREEMPTED, order.reason)
+        failure = FAILURE_OF[order.cause]
+        is_preempted = failure is Failure.PREEMPTED
+        life.preemptions += is_preempted
+        self._note("preempt" if is_preempted else "fail", order.task_id, order.attempt)
+        return AttemptFailed(self.now_us, order.task_id, order.attempt, failure, order.reason)
+
+    def lose(self, task_id: str) -> Event | None:
+        """The worker of the present attempt is gone, and the attempt with it; None if there is none."""
+        life = self.lives[task_id]
+        if life.began_us is None:
+            return None
+        self._close(life)
+        life.lost += 1
+        self._note("fail", task_id, life.attempts)
+        return AttemptFailed(self.now_us, task_id, life.attempts, Failure.LOST, "its worker was lost")
 
     def next_us(self) -> int | None:
         """When something happens next."""
@@ -177,7 +195,7 @@ def useful_us(life: Life, truth: Truth, horizon_us: int) -> int:
     if life.end_us is not None:
         return truth.duration_us
     running = 0
-    if life.began_us is not None:
+    if life.began_us is not None and life.attempts not in truth.hangs:
         since_save = horizon_us - life.began_us - life.overhead_us
         every = truth.checkpoint_every_us
         running = max(0, since_save % every if every else since_save)

@@ -6,11 +6,12 @@ idempotently on (task, attempt); the others are what the scheduler has concluded
 
 from __future__ import annotations
 
-from prometheus.core.values import value
+from dataclasses import dataclass
+
 from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class StartAttempt:
     """Begin this attempt in this bin."""
 
@@ -23,7 +24,7 @@ class StartAttempt:
     reason: str
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class StopAttempt:
     """End this attempt."""
 
@@ -34,7 +35,7 @@ class StopAttempt:
     reason: str
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class SetTask:
     """The task is in this state from now on."""
 
@@ -45,7 +46,7 @@ class SetTask:
     not_before_us: int | None = None  # with `backing_off`: when the next attempt may begin
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class RefuseStart:
     """The head of a queue cannot start now; said again only when the reason changes."""
 
@@ -54,7 +55,7 @@ class RefuseStart:
     reason: str
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class CloseRun:
     """No task of the run can go on."""
 
@@ -64,7 +65,7 @@ class CloseRun:
     reason: str
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class JudgeSlo:
     """What is now known of a promise."""
 
@@ -75,16 +76,4 @@ class JudgeSlo:
     reason: str
 
 
-@value
-class SetPressure:
-    """So many rungs of the ladders of Tier 2 are climbed from now on, and Tier 3 is held if it is any."""
-
-    at_us: int
-    level: int  # 0 = none
-    slo_id: str  # the promise that it is for
-    miss: float  # its P(miss) by the forecast: 0..1
-    made_us: int  # from where that forecast looked ahead
-    reason: str
-
-
-Decision = StartAttempt | StopAttempt | SetTask | RefuseStart | CloseRun | JudgeSlo | SetPressure
+Decision = StartAttempt | StopAttempt | SetTask | RefuseStart | CloseRun | JudgeSlo

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus.core.instants import SECOND_US
 from prometheus.forecast.ahead import run_ahead
 from prometheus.forecast.world import Life, Trace, World, useful_us
+from prometheus.ledger.contract import Ledger
+from prometheus.ledger.memory import MemoryLedger
 from prometheus.orchestrator.clock import monotonic_us
+from prometheus.orchestrator.simulation.faults import Faults, burdened, draw_faults
+from prometheus.orchestrator.simulation.troubled import Night, Watch
 from prometheus.orchestrator.simulation.workload import Workload
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.events import CapacityChanged, Event, RunOpened
-from prometheus.scheduler.policies import Policy
+from prometheus.scheduler.policies import RESERVING, Policy
+from prometheus.scheduler.states import ENDED, TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,9 @@ class Simulated:
     decisions: int
     wall_us: int
     trace: tuple[Trace, ...]
+    states: Mapping[str, TaskState]  # at the horizon, of the tasks that the world has not ended
+    faults: Faults | None = None  # what went wrong besides the work itself; None = nothing was to
+    happened: Mapping[str, int] = field(default_factory=dict)  # faults that met somebody, by kind
 
     def as_json(self) -> dict[str, Any]:
         """The result as CONTRACT's form has it; seconds from the workload's start."""
@@ -34,6 +42,11 @@ class Simulated:
             "decisions": self.decisions,
             "events": self.events,
             "wall_s": self.wall_us / SECOND_US,
+            **(
+                {}
+                if self.faults is None
+                else {"faults": {"seed": self.faults.seed, **dict(sorted(self.happened.items()))}}
+            ),
         }
 
     def _task(self, task_id: str) -> dict[str, Any]:
@@ -42,11 +55,8 @@ class Simulated:
         horizon_us = self.workload.horizon_us
         spent_us = life.spent_us + (0 if life.began_us is None else horizon_us - life.began_us)
         useful = useful_us(life, truth, horizon_us)
-        state = (
-            "succeeded" if life.end_us is not None else "running" if life.began_us is not None else "waiting"
-        )
         return {
-            "state": state,
+            "state": self._state(task_id, life),
             "first_start_s": self._seconds(life.first_start_us),
             "end_s": self._seconds(life.end_us),
             "attempts": life.attempts,
@@ -55,16 +65,41 @@ class Simulated:
             "wasted_cpu_s": cores * max(0, spent_us - useful) / SECOND_US,
         }
 
+    def _state(self, task_id: str, life: Life) -> str:
+        """`hung` is a running attempt that will never end; a state that the scheduler gave up in is told as it is."""
+        if life.end_us is not None:
+            return "succeeded"
+        if life.began_us is not None:
+            return (
+                "hung" if self.faults and life.attempts in self.faults.hangs.get(task_id, ()) else "running"
+            )
+        state = self.states[task_id]
+        return str(state) if state in ENDED else "waiting"
+
     def _seconds(self, at_us: int | None) -> float | None:
         return None if at_us is None else (at_us - self.workload.start_us) / SECOND_US
 
 
 def simulate(
-    workload: Workload, *, policy: Policy | None = None, seed: int = 0, traced: bool = False
+    workload: Workload,
+    *,
+    policy: Policy = RESERVING,
+    seed: int = 0,
+    traced: bool = False,
+    faults: Faults | None = None,
+    ledger: Ledger | None = None,
+    watch: Watch | None = None,
 ) -> Simulated:
-    """Run the workload to its horizon. The same workload, policy and seed give the same result."""
+    """Run the workload to its horizon. The same workload, policy, seed and faults give the same result.
+
+    Without `faults` those happen for which the file asks, drawn from `seed`. With faults, a `ledger` or a `watch` every
+    turn is committed, to a ledger in memory if there is no other; the decisions are the same.
+    """
     begun_us = monotonic_us()
-    scheduler = Scheduler(seed) if policy is None else Scheduler(seed, policy)
+    if faults is None and workload.faults is not None:
+        faults = draw_faults(workload.faults, workload, seed)
+    if faults is not None:
+        workload = burdened(workload, faults)
     world = World(
         workload.truths,
         workload.start_us,
@@ -76,7 +111,14 @@ def simulate(
         CapacityChanged(workload.start_us, workload.capacity),
         RunOpened(workload.start_us, workload.plan),
     ]
-    told = run_ahead(scheduler, world, first, workload.horizon_us)
+    happened: Mapping[str, int] = {}
+    if faults is None and ledger is None and watch is None:
+        scheduler = Scheduler(seed, policy)
+        told = run_ahead(scheduler, world, first, workload.horizon_us)
+    else:
+        night = Night(world, ledger or MemoryLedger(), faults or Faults(), policy, seed, watch)
+        told = night.run(first, workload.horizon_us)
+        scheduler, happened = night.scheduler, +night.happened
     return Simulated(
         workload,
         world.lives,
@@ -84,4 +126,11 @@ def simulate(
         told.decisions,
         monotonic_us() - begun_us,
         tuple(world.trace or ()),
+        {
+            task.task_id: scheduler.task_state(task.task_id)
+            for task in workload.plan.tasks
+            if task.task_id not in world.lives or world.lives[task.task_id].end_us is None
+        },
+        faults,
+        happened,
     )

@@ -20,6 +20,7 @@ from prometheus.core.demand import Bin, Capacity, Demand
 from prometheus.core.errors import UserError
 from prometheus.core.instants import SECOND_US, to_us
 from prometheus.forecast.world import Truth
+from prometheus.orchestrator.simulation.faults import FaultsPart
 from prometheus.pipelines.checking import describe_cycle, topological
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.quantiles import quantile
@@ -84,6 +85,7 @@ class TaskPart(_Part):
     duration_s: Seconds
     failures: tuple[Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)], ...] = ()
     checkpoint_every_s: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=1e9)] | None = None
     degrade: tuple[str, ...] = ()
 
 
@@ -96,6 +98,7 @@ class WorkloadPart(_Part):
     checkpoint_overhead_s: Seconds = 0
     retry_delay_s: Seconds = 60
     capacity_changes: tuple[ChangePart, ...] = ()
+    faults: FaultsPart | None = None
     tasks: tuple[TaskPart, ...]
 
 
@@ -114,6 +117,7 @@ class Workload:
     histories: Mapping[
         str, tuple[int, ...]
     ]  # task -> past durations, ascending; the scheduler and forecasts may see them
+    faults: FaultsPart | None = None  # what goes wrong besides, as the file asks
 
 
 def read_workload(path: Path) -> Workload:
@@ -173,6 +177,7 @@ def make_workload(given: object, name: str = "the workload") -> Workload:
         checkpoint_overhead_us=_us(part.checkpoint_overhead_s),
         cores={task.id: task.demand.cpu for task in part.tasks},
         histories={task.id: _history(task) for task in part.tasks if task.history_s},
+        faults=part.faults,
     )
 
 
@@ -193,6 +198,7 @@ def _task(task: TaskPart, part: WorkloadPart, start_us: int) -> TaskPlan:
         cautious_us=quantile(history, 0.8),
         late_us=quantile(history, 0.9),
         checkpoint_every_us=None if task.checkpoint_every_s is None else _us(task.checkpoint_every_s),
+        timeout_us=None if task.timeout_s is None else _us(task.timeout_s),
         ladder=task.degrade,
     )
 
