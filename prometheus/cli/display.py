@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from prometheus.cli.face import cell, table
-from prometheus.cli.words import SIGNS, slo_words, state_word, task_words
+from prometheus.cli.words import SIGNS, forecast_words, slo_words, state_word, task_words
 from prometheus.core.instants import SECOND_US, from_us
 from prometheus.monitoring.axis import clock_words, span_words
 from prometheus.monitoring.night import day_words, place_of
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
     from prometheus.core.time import TradingCalendar
     from prometheus.orchestrator.foreground import Progress
-    from prometheus.scheduler.snapshot import TaskRow
+    from prometheus.scheduler.snapshot import SloRow, TaskRow
 
 MOST_TASKS = 24  # with a row each; more are counted, and only those that run or went ill are named
 FRAMES_A_SECOND = 5
 BAND_WIDTH = 64
+
+WARNINGS = frozenset({SloState.AT_RISK, SloState.WILL_MISS})  # a person may still do something
 
 # Changes that are worth a line in a log; the others follow at once from these.
 _SAID = frozenset(TaskState) - {TaskState.WAITING, TaskState.READY, TaskState.STARTING}
@@ -79,7 +81,10 @@ class LineDisplay:
         for slo in progress.slos:
             if self._slos.get(slo.slo_id, SloState.ON_TRACK) is not slo.state:
                 at = clock_words(slo.finished_us or progress.now_us, progress.now_us, seconds=True)
-                self._console.print(f"{at}  promise {slo.name}: {state_word(slo.state)}", soft_wrap=True)
+                said = f"  {cell(slo.reason)}" if slo.state in WARNINGS else ""
+                self._console.print(
+                    f"{at}  promise {slo.name}: {state_word(slo.state)}{said}", soft_wrap=True
+                )
             self._slos[slo.slo_id] = slo.state
         if progress.note != self._note:
             self._note = progress.note
@@ -187,7 +192,9 @@ class frame:  # noqa: N801  # a renderable that is called like a function
             yield task_table(busy[: max(4, min(MOST_TASKS, console.height - 16))], self.now_us)
         yield Text("")
         for slo in self.progress.slos:
-            yield slo_line(slo.name, slo.state, slo.deadline_us, slo.finished_us, self.now_us)
+            yield slo_line(slo, self.now_us)
+            if slo.state in WARNINGS:
+                yield Text(f"  {cell(slo.reason)}", "yellow")
         if self.progress.note:
             yield Text("")
             yield Text(cell(self.progress.note), "yellow")
@@ -290,18 +297,20 @@ def counts(tasks: Sequence[TaskRow]) -> str:
     return "  ".join(f"{task_words(state).plain} {count:,}" for state, count in by_state.items() if count)
 
 
-def slo_line(name: str, state: SloState, deadline_us: int, finished_us: int | None, now_us: int) -> Text:
-    """A promise with its countdown or verdict."""
+def slo_line(slo: SloRow, now_us: int) -> Text:
+    """A promise with its countdown or verdict, and while it is open what the forecast says."""
     from rich.text import Text
 
-    text = slo_words(state)
-    due = clock_words(deadline_us, now_us)
-    if finished_us is not None:
-        spare = deadline_us - finished_us
+    text = slo_words(slo.state)
+    due = clock_words(slo.deadline_us, now_us)
+    if slo.finished_us is not None:
+        spare = slo.deadline_us - slo.finished_us
         side = "to spare" if spare >= 0 else "late"
-        tail = f"done {clock_words(finished_us, now_us, seconds=True)}, due {due}, {span_words(spare)} {side}"
-    elif state is not SloState.ON_TRACK or now_us > deadline_us:
+        done = clock_words(slo.finished_us, now_us, seconds=True)
+        tail = f"done {done}, due {due}, {span_words(spare)} {side}"
+    elif slo.state is SloState.MISSED or now_us > slo.deadline_us:
         tail = f"due {due}, not done"
     else:
-        tail = f"due {due}, in {span_words(deadline_us - now_us)}"
-    return Text.assemble(f"{name:<16} ", text, " " * max(1, 10 - len(text.plain)), tail)
+        foreseen = forecast_words(slo.foreseen, now_us)
+        tail = f"due {due}, in {span_words(slo.deadline_us - now_us)}" + (f"; {foreseen}" if foreseen else "")
+    return Text.assemble(f"{slo.name:<16} ", text, " " * max(1, 10 - len(text.plain)), tail)

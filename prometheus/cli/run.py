@@ -209,7 +209,7 @@ def _tell(face: Face, report: RunReport, command: str) -> None:
         out.print(f"and {len(report.tasks) - 60} more: prometheus status {report.run.run_id}")
     out.print()
     for slo in report.slos:
-        out.print(slo_line(slo.name, slo.state, slo.deadline_us, slo.finished_us, last), soft_wrap=True)
+        out.print(slo_line(slo, last), soft_wrap=True)
     notes = notes_of(report)
     if notes:
         out.print("\nTo know of these results:")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from prometheus.core.ids import Json
     from prometheus.orchestrator.blocking import Why
     from prometheus.orchestrator.views import Night
-    from prometheus.scheduler.snapshot import TaskRow
+    from prometheus.scheduler.snapshot import SloRow, TaskRow
 
 MOST_ROWS = 60  # of tasks in a table; --json has all
 
@@ -90,7 +90,9 @@ def _now(face: Face, night: Night) -> None:
             lines.append("waits: " + _names(waiting(night)))
     if ill(night):
         lines += [f"{task.job} {task.state.value}: {cell(task.reason)}" for task in ill(night)[:5]]
-    lines += [f"{state_word(slo.state)}: {slo.name}, {cell(slo.reason)}" for slo in night.late()]
+    lines += [
+        f"{state_word(slo.state)}: {slo.name}, {cell(slo.reason)}" for slo in night.late() + night.at_risk()
+    ]
     if lines:
         face.out.print(f"\n{night.run.run_id}")
         for line in lines:
@@ -140,13 +142,30 @@ def _one(face: Face, night: Night) -> None:
     if len(night.tasks) > MOST_ROWS:
         face.out.print(f"and {len(night.tasks) - MOST_ROWS} more; --json has all")
     face.out.print()
-    promises = table("promise", "due UTC", "state", "done UTC", "reason")
+    promises = table("promise", "due UTC", "state", "done UTC", "forecast", "reason")
     for slo in night.slos:
         promises.add_row(
-            slo.name, stamp(slo.deadline_us), slo_words(slo.state), stamp(slo.finished_us), cell(slo.reason)
+            slo.name,
+            stamp(slo.deadline_us),
+            slo_words(slo.state),
+            stamp(slo.finished_us),
+            _foreseen(slo),
+            cell(slo.reason),
         )
     face.out.print(promises)
     face.err.print(f"\nledger: {night.ledger_url}")
+
+
+def _foreseen(slo: SloRow) -> str:
+    """P(miss) and when half and nine tenths of the samples had it done, as long as it is not settled."""
+    from prometheus.cli.words import stamp
+
+    if slo.foreseen is None or slo.finished_us is not None:
+        return ""
+    said = slo.foreseen.said
+    ends = [f"{name} {stamp(at)[11:16]}" for name, at in (("P50", said.p50_us), ("P90", said.p90_us)) if at]
+    made = f"made {stamp(slo.foreseen.made_us)[11:]} of {slo.foreseen.samples}"
+    return ", ".join([f"P(miss) {said.miss:.2f}", *ends, made])
 
 
 def _night_json(night: Night) -> dict[str, Json]:
@@ -159,6 +178,7 @@ def _night_json(night: Night) -> dict[str, Json]:
         "abandoned": night.is_abandoned,
         "counts": {state.value: count for state, count in sorted(night.counts().items())},
         "late": [slo.name for slo in night.late()],
+        "at_risk": [slo.name for slo in night.at_risk()],
         "tasks": [task_json(task) for task in night.tasks],
         "slos": [slo_json(slo) for slo in night.slos],
     }

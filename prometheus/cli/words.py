@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from prometheus.core.ids import Json
-    from prometheus.scheduler.snapshot import RunRow, SloRow, TaskRow
+    from prometheus.scheduler.snapshot import Foreseen, RunRow, SloRow, TaskRow
 
 SIGNS: Mapping[TaskState, tuple[str, str]] = {
     TaskState.WAITING: ("·", "dim"),
@@ -38,7 +38,9 @@ _RUN_STYLE: Mapping[RunState, str] = {
 }
 _SLO_STYLE: Mapping[SloState, str] = {
     SloState.ON_TRACK: "",
+    SloState.AT_RISK: "yellow",
     SloState.WILL_MISS: "bold red",
+    SloState.RECOVERED: "green",
     SloState.MET: "green",
     SloState.MISSED: "bold red",
 }
@@ -112,6 +114,33 @@ def task_json(task: TaskRow) -> dict[str, Json]:
     }
 
 
+def forecast_words(foreseen: Foreseen | None, now_us: int) -> str:
+    """As in: P(miss) 0.41, 12 s old; empty without a forecast."""
+    from prometheus.monitoring.axis import span_words
+
+    if foreseen is None:
+        return ""
+    return f"P(miss) {foreseen.said.miss:.2f}, {span_words(max(0, now_us - foreseen.made_us))} old"
+
+
+def forecast_json(foreseen: Foreseen | None) -> dict[str, Json] | None:
+    """What every JSON answer says of a promise's latest forecast."""
+    from prometheus.core.instants import iso
+
+    if foreseen is None:
+        return None
+    said = foreseen.said
+    return {
+        "miss": said.miss,
+        "p50": iso(said.p50_us),
+        "p90": iso(said.p90_us),
+        "p99": iso(said.p99_us),
+        "made_at": iso(foreseen.made_us),
+        "samples": foreseen.samples,
+        "critical": [{"task_id": task_id, "share": share} for task_id, share in said.critical],
+    }
+
+
 def slo_json(slo: SloRow) -> dict[str, Json]:
     """What every JSON answer says of a promise."""
     from prometheus.core.instants import iso
@@ -122,4 +151,5 @@ def slo_json(slo: SloRow) -> dict[str, Json]:
         "state": slo.state.value,
         "finished_at": iso(slo.finished_us),
         "reason": slo.reason,
+        "forecast": forecast_json(slo.foreseen),
     }

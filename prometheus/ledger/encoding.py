@@ -21,6 +21,7 @@ from prometheus.scheduler.decisions import (
     Decision,
     JudgeSlo,
     RefuseStart,
+    SetPressure,
     SetTask,
     StartAttempt,
     StopAttempt,
@@ -41,6 +42,7 @@ from prometheus.scheduler.events import (
     Verb,
 )
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
+from prometheus.scheduler.snapshot import Foreseen
 from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
 
 VERSION = 1
@@ -93,6 +95,17 @@ def encode_capacity(capacity: Capacity) -> str:
 def decode_capacity(text: str) -> Capacity:
     """The capacity of `encode_capacity`; `StoreError` where it cannot be read."""
     return _decode({"Capacity": _capacity_of}, {"k": "Capacity", **_parse(text, "capacity")})
+
+
+def encode_foreseen(foreseen: Foreseen) -> str:
+    """What a forecast said of a promise as JSON text, with its version."""
+    said = _slo_forecast_to_json(foreseen.said)
+    return _dump({"v": VERSION, "made_us": foreseen.made_us, "samples": foreseen.samples, "said": said})
+
+
+def decode_foreseen(text: str) -> Foreseen:
+    """The value of `encode_foreseen`; `StoreError` where it cannot be read."""
+    return _decode({"Foreseen": _foreseen_of}, {"k": "Foreseen", **_parse(text, "forecast")})
 
 
 def event_to_json(event: Event) -> Json:
@@ -152,17 +165,7 @@ def event_to_json(event: Event) -> Json:
                 "at_us": event.at_us,
                 "made_us": event.made_us,
                 "samples": event.samples,
-                "slos": [
-                    {
-                        "slo_id": one.slo_id,
-                        "miss": one.miss,
-                        "p50_us": one.p50_us,
-                        "p90_us": one.p90_us,
-                        "p99_us": one.p99_us,
-                        "critical": one.critical,
-                    }
-                    for one in event.slos
-                ],
+                "slos": [_slo_forecast_to_json(one) for one in event.slos],
             }
         case RunOpened(at_us, run):
             return {"v": 1, "k": "RunOpened", "at_us": at_us, "run": _plan_to_json(run)}
@@ -228,6 +231,17 @@ def decision_to_json(decision: Decision) -> Json:
                 "finished_us": finished_us,
                 "reason": reason,
             }
+        case SetPressure(at_us, level, slo_id, miss, made_us, reason):
+            return {
+                "v": 1,
+                "k": "SetPressure",
+                "at_us": at_us,
+                "level": level,
+                "slo_id": slo_id,
+                "miss": miss,
+                "made_us": made_us,
+                "reason": reason,
+            }
         case _:
             assert_never(decision)
 
@@ -281,6 +295,9 @@ _DECISIONS: Mapping[str, Callable[[Json], Decision]] = {
     "CloseRun": lambda o: CloseRun(o["at_us"], o["run_id"], RunState(o["state"]), o["reason"]),
     "JudgeSlo": lambda o: JudgeSlo(
         o["at_us"], o["slo_id"], SloState(o["state"]), o["finished_us"], o["reason"]
+    ),
+    "SetPressure": lambda o: SetPressure(
+        o["at_us"], o["level"], o["slo_id"], o["miss"], o["made_us"], o["reason"]
     ),
 }
 
@@ -338,6 +355,21 @@ def _capacity_of(o: Json) -> Capacity:
 
 def _pools_of(o: Json) -> tuple[tuple[str, int], ...]:
     return tuple((pool, units) for pool, units in o)
+
+
+def _slo_forecast_to_json(said: SloForecast) -> Json:
+    return {
+        "slo_id": said.slo_id,
+        "miss": said.miss,
+        "p50_us": said.p50_us,
+        "p90_us": said.p90_us,
+        "p99_us": said.p99_us,
+        "critical": said.critical,
+    }
+
+
+def _foreseen_of(o: Json) -> Foreseen:
+    return Foreseen(o["made_us"], o["samples"], _slo_forecast_of(o["said"]))
 
 
 def _slo_forecast_of(o: Json) -> SloForecast:

@@ -88,6 +88,7 @@ class MemoryLedger:
             tasks=tuple(tasks),
             attempts=tuple(attempt for task in tasks for attempt in self.attempts(task.task_id)),
             slos=tuple(slos),
+            pressure=rows.pressure,
         )
 
     def turns(self, after: int = 0, limit: int | None = None) -> Iterator[Turn]:

@@ -19,6 +19,7 @@ from prometheus.scheduler.decisions import (
     Decision,
     JudgeSlo,
     RefuseStart,
+    SetPressure,
     SetTask,
     StartAttempt,
     StopAttempt,
@@ -36,7 +37,7 @@ from prometheus.scheduler.events import (
     TimePassed,
 )
 from prometheus.scheduler.plan import RunPlan
-from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, TaskRow
+from prometheus.scheduler.snapshot import AttemptRow, Foreseen, RunRow, SloRow, TaskRow
 from prometheus.scheduler.states import ENDED, AttemptState, RunState, SloState, TaskState
 
 OPENED = "opened"  # the reason of every row of a run that has just been opened
@@ -44,6 +45,7 @@ OPENED = "opened"  # the reason of every row of a run that has just been opened
 _task_values = attrgetter(*(column.name for column in fields(TaskRow)))
 _attempt_values = attrgetter(*(column.name for column in fields(AttemptRow)))
 _CLOSED = frozenset({AttemptState.SUCCEEDED, AttemptState.FAILED})
+_SETTLED = frozenset({SloState.MET, SloState.MISSED})  # promises that no forecast is about any more
 
 
 @dataclass(slots=True)
@@ -56,12 +58,15 @@ class Rows:
     tasks: dict[str, TaskRow] = field(default_factory=dict)
     attempts: dict[tuple[str, int], AttemptRow] = field(default_factory=dict)
     slos: dict[str, SloRow] = field(default_factory=dict)
+    pressure: SetPressure | None = None  # what was last said of it
 
     def absorb(self, changed: Rows) -> None:
         """Take over the rows of `changed`."""
         self.at_us = changed.at_us
         if changed.capacity is not None:
             self.capacity = changed.capacity
+        if changed.pressure is not None:
+            self.pressure = changed.pressure
         self.runs.update(changed.runs)
         self.tasks.update(changed.tasks)
         self.attempts.update(changed.attempts)
@@ -88,6 +93,8 @@ def differences(kept: Rows, rebuilt: Rows) -> list[str]:
     found = []
     if kept.capacity != rebuilt.capacity:
         found.append(f"capacity: the row says {kept.capacity!r}, the log {rebuilt.capacity!r}")
+    if kept.pressure != rebuilt.pressure:
+        found.append(f"pressure: the row says {kept.pressure!r}, the log {rebuilt.pressure!r}")
     for kind, ours, theirs in (
         ("run", kept.runs, rebuilt.runs),
         ("task", kept.tasks, rebuilt.tasks),
@@ -141,7 +148,9 @@ class _Turn:
                     self._open(event.run)
             case CapacityChanged():
                 self.changed.capacity = event.capacity
-            case TaskAsked() | ForecastMade() | TimePassed():
+            case ForecastMade():
+                self._foreseen(event)
+            case TaskAsked() | TimePassed():
                 pass  # what follows from them is said by decisions
             case _:
                 assert_never(event)
@@ -169,6 +178,8 @@ class _Turn:
                     finished_us=decision.finished_us,
                     reason=decision.reason,
                 )
+            case SetPressure():
+                self.changed.pressure = decision
             case _:
                 assert_never(decision)
 
@@ -184,6 +195,13 @@ class _Turn:
             self.changed.slos[slo.slo_id] = SloRow(
                 slo.slo_id, plan.run_id, slo.name, slo.deadline_us, SloState.ON_TRACK, None, OPENED
             )
+
+    def _foreseen(self, made: ForecastMade) -> None:
+        for said in made.slos:
+            row = self.changed.slos.get(said.slo_id) or self.before.slos.get(said.slo_id)
+            if row is not None and row.state not in _SETTLED:
+                foreseen = Foreseen(made.made_us, made.samples, said)
+                self.changed.slos[said.slo_id] = replace(row, foreseen=foreseen)
 
     def _set_task(self, said: SetTask) -> None:
         task = self._task(said.task_id)

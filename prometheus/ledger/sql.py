@@ -22,7 +22,7 @@ from prometheus.ledger.contract import LeaseLostError, RecordedOverride, StaleRe
 from prometheus.ledger.encoding import decode_capacity, decode_turn, encode_capacity, encode_turn
 from prometheus.ledger.projection import Rows, differences, fold
 from prometheus.ledger.workingset import WorkingSet
-from prometheus.scheduler.decisions import Decision
+from prometheus.scheduler.decisions import Decision, SetPressure
 from prometheus.scheduler.events import Event
 from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, Snapshot, TaskRow
 
@@ -105,6 +105,9 @@ class SqlLedger:
         if changed.capacity is not None:
             cursor.execute(sql.delete_capacity)
             cursor.execute(sql.insert_capacity, (1, encode_capacity(changed.capacity)))
+        if changed.pressure is not None:
+            cursor.execute(sql.delete_pressure)
+            cursor.execute(sql.insert_pressure, st.pressure_insert(changed.pressure))
         opened = [run for run in changed.runs.values() if run.run_id not in before.runs]
         task_place = {task.task_id: i for run in opened for i, task in enumerate(run.plan.tasks)}
         slo_place = {slo.slo_id: i for run in opened for i, slo in enumerate(run.plan.slos)}
@@ -312,6 +315,7 @@ def _load(connection: sa.Connection) -> Snapshot:
     tasks = t.tasks.join(t.runs)
     last = connection.execute(st.LAST_TURN).one_or_none()
     capacity = connection.scalar(sa.select(t.capacity.c.capacity))
+    pressure = connection.execute(st.PRESSURE_READ).one_or_none()
     return Snapshot(
         at_us=0 if last is None else last.at_us,
         capacity=None if capacity is None else decode_capacity(capacity),
@@ -337,6 +341,7 @@ def _load(connection: sa.Connection) -> Snapshot:
                 )
             )
         ),
+        pressure=None if pressure is None else SetPressure(*pressure),
     )
 
 
@@ -348,4 +353,5 @@ def _rows_of(snapshot: Snapshot) -> Rows:
         tasks={task.task_id: task for task in snapshot.tasks},
         attempts={(row.task_id, row.attempt): row for row in snapshot.attempts},
         slos={slo.slo_id: slo for slo in snapshot.slos},
+        pressure=snapshot.pressure,
     )

@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from prometheus.ledger import tables
-from prometheus.ledger.encoding import decode_plan, encode_plan
+from prometheus.ledger.encoding import decode_foreseen, decode_plan, encode_foreseen, encode_plan
+from prometheus.scheduler.decisions import SetPressure
 from prometheus.scheduler.events import Failure
 from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, TaskRow
 from prometheus.scheduler.states import AttemptState, RunState, SloState, StopCause, TaskState
@@ -48,7 +49,8 @@ ATTEMPT_CHANGES = (
     "saved_us",
 )
 ATTEMPT_COLUMNS = ("task_id", "attempt", "bin_id", "devices", "mode", "ordered_us", *ATTEMPT_CHANGES)
-SLO_COLUMNS = ("slo_id", "run_id", "name", "deadline_us", "state", "finished_us", "reason")
+PRESSURE_COLUMNS = ("at_us", "level", "slo_id", "miss", "made_us", "reason")
+SLO_COLUMNS = ("slo_id", "run_id", "name", "deadline_us", "state", "finished_us", "reason", "foreseen")
 
 
 def _read(table: sa.Table, columns: Iterable[str]) -> sa.Select[*tuple[Any, ...]]:
@@ -59,6 +61,7 @@ RUN_READ = _read(tables.runs, RUN_COLUMNS)
 TASK_READ = _read(tables.tasks, TASK_COLUMNS)
 ATTEMPT_READ = _read(tables.attempts, ATTEMPT_COLUMNS)
 SLO_READ = _read(tables.slos, SLO_COLUMNS)
+PRESSURE_READ = _read(tables.pressure, PRESSURE_COLUMNS)
 LAST_TURN = _read(tables.turns, ["revision", "at_us"]).where(
     tables.turns.c.revision == sa.select(sa.func.max(tables.turns.c.revision)).scalar_subquery()
 )
@@ -98,6 +101,8 @@ class Statements:
         self.insert_turn = insert(t.turns)
         self.delete_capacity = text(sa.delete(t.capacity))
         self.insert_capacity = insert(t.capacity)
+        self.delete_pressure = text(sa.delete(t.pressure))
+        self.insert_pressure = insert(t.pressure)
         self.insert_run = insert(t.runs)
         self.update_run = update(t.runs, ["run_id"], ["state", "ended_us", "reason"])
         self.insert_task = insert(t.tasks)
@@ -105,7 +110,7 @@ class Statements:
         self.insert_attempt = insert(t.attempts)
         self.update_attempt = update(t.attempts, ["task_id", "attempt"], ATTEMPT_CHANGES)
         self.insert_slo = insert(t.slos)
-        self.update_slo = update(t.slos, ["slo_id"], ["state", "finished_us", "reason"])
+        self.update_slo = update(t.slos, ["slo_id"], ["state", "finished_us", "reason", "foreseen"])
         self.run_of_task = text(
             sa.select(t.tasks.c.run_id).where(t.tasks.c.task_id == sa.bindparam("task_id")), "task_id"
         )
@@ -203,6 +208,11 @@ def _attempt_changes(attempt: AttemptRow) -> Values:
     )
 
 
+def pressure_insert(said: SetPressure) -> Values:
+    """For `insert_pressure`."""
+    return 1, said.at_us, said.level, said.slo_id, said.miss, said.made_us, said.reason
+
+
 def slo_insert(slo: SloRow, position: int) -> Values:
     """For `insert_slo`; `position` in the plan."""
     return (
@@ -214,12 +224,14 @@ def slo_insert(slo: SloRow, position: int) -> Values:
         str(slo.state),
         slo.finished_us,
         slo.reason,
+        None if slo.foreseen is None else encode_foreseen(slo.foreseen),
     )
 
 
 def slo_update(slo: SloRow) -> Values:
     """For `update_slo`."""
-    return str(slo.state), slo.finished_us, slo.reason, slo.slo_id
+    foreseen = None if slo.foreseen is None else encode_foreseen(slo.foreseen)
+    return str(slo.state), slo.finished_us, slo.reason, foreseen, slo.slo_id
 
 
 def runs_of(found: Iterable[Any]) -> list[RunRow]:
@@ -256,6 +268,15 @@ def attempts_of(found: Iterable[Any]) -> list[AttemptRow]:
 def slos_of(found: Iterable[Any]) -> list[SloRow]:
     """The rows of `SLO_READ`."""
     return [
-        SloRow(slo_id, run_id, name, deadline_us, SloState(state), finished_us, reason)
-        for slo_id, run_id, name, deadline_us, state, finished_us, reason in found
+        SloRow(
+            slo_id,
+            run_id,
+            name,
+            deadline_us,
+            SloState(state),
+            finished_us,
+            reason,
+            None if foreseen is None else decode_foreseen(foreseen),
+        )
+        for slo_id, run_id, name, deadline_us, state, finished_us, reason, foreseen in found
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 # The newest migration. Compared with the database by a plain SELECT, so that opening a ledger need not load Alembic.
-HEAD = "0003"
+HEAD = "0005"
 
 # Names the table of the migrations that were run; its own name, so that no other store passes for a ledger.
 VERSION_TABLE = "ledger_version"
@@ -55,6 +55,19 @@ capacity = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("capacity", sa.Text, nullable=False),  # encoding.encode_capacity
+)
+
+# The newest forecast pressure; at most one row.
+pressure = sa.Table(
+    "pressure",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at_us", sa.BigInteger, nullable=False),
+    sa.Column("level", sa.Integer, nullable=False),
+    sa.Column("slo_id", sa.Text, nullable=False),
+    sa.Column("miss", sa.Double, nullable=False),
+    sa.Column("made_us", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
 )
 
 # What people said of calendars, in the order in which they said it; a line is taken back by a later one.
@@ -143,5 +156,6 @@ slos = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("finished_us", sa.BigInteger),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("foreseen", sa.Text),  # encoding.encode_foreseen
     sa.Index(None, "run_id", "position"),
 )

@@ -8,7 +8,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from prometheus.ledger import statements as st
 from prometheus.ledger.projection import Rows
-from prometheus.scheduler.decisions import CloseRun, Decision, JudgeSlo
+from prometheus.scheduler.decisions import CloseRun, Decision, JudgeSlo, SetPressure
 from prometheus.scheduler.events import CapacityChanged, Event, ForecastMade, RunOpened, TaskAsked, TimePassed
 from prometheus.scheduler.states import RunState
 
@@ -48,8 +48,12 @@ class WorkingSet:
                             opened.update(task.task_id for task in plan.tasks)
                             opened.update(slo.slo_id for slo in plan.slos)
                             opened.add(plan.run_id)
-                case CapacityChanged() | TaskAsked() | ForecastMade() | TimePassed():
+                case CapacityChanged() | TaskAsked() | TimePassed():
                     pass
+                case ForecastMade(slos=said):
+                    for one in said:
+                        if one.slo_id not in rows.slos and one.slo_id not in opened:
+                            self._fetch_of(cursor, self._sql.run_of_slo, one.slo_id)
                 case _:
                     if event.task_id not in rows.tasks and event.task_id not in opened:
                         self._fetch_of(cursor, self._sql.run_of_task, event.task_id)
@@ -61,6 +65,8 @@ class WorkingSet:
                 case JudgeSlo(slo_id=slo_id):
                     if slo_id not in rows.slos and slo_id not in opened:
                         self._fetch_of(cursor, self._sql.run_of_slo, slo_id)
+                case SetPressure():
+                    pass
                 case _:
                     if decision.task_id not in rows.tasks and decision.task_id not in opened:
                         self._fetch_of(cursor, self._sql.run_of_task, decision.task_id)

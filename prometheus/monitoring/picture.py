@@ -8,14 +8,13 @@ many tasks there are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from prometheus.core.instants import DAY_US, SECOND_US
 from prometheus.monitoring.axis import Axis, clock_words, columns, span_words
 from prometheus.monitoring.lens import draw_lens, lens_of
+from prometheus.monitoring.page import Frame, document, frame_of, wrap
 from prometheus.monitoring.scene import Bar, Due, Lane, Scene, Strip
-from prometheus.monitoring.svg import Canvas, escape, number, shorten, text_width
-from prometheus.monitoring.theme import PATTERNS, Theme, style
+from prometheus.monitoring.svg import Canvas, shorten, text_width
+from prometheus.monitoring.theme import Theme
 from prometheus.scheduler.states import SloState, TaskState
 
 MOST_ROWS = 40  # of runs in the overview
@@ -24,50 +23,29 @@ MOST_REMARKS = 8
 MOST_DUES = 24  # deadlines labelled in one row; the rest are lines without words
 DUE_LEVELS = 4
 CROSS_GAP = 12.0  # pixels between the crosses of failed tasks; one may stand for several
-NARROW = 640  # below this width labels stand above their rows
 
 _SMALL = 11.5
 _BROKEN = frozenset({SloState.MISSED, SloState.WILL_MISS})
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Where things go on this page."""
-
-    width: float
-    narrow: bool
-    margin: float
-    gutter: float  # left of the plot, for names
-
-    @property
-    def left(self) -> float:
-        return self.margin + self.gutter
-
-    @property
-    def plot(self) -> float:
-        return self.width - self.left - self.margin
+_URGENCY = (
+    SloState.MISSED,
+    SloState.WILL_MISS,
+    SloState.AT_RISK,
+    SloState.ON_TRACK,
+    SloState.RECOVERED,
+    SloState.MET,
+)
 
 
 def draw(scene: Scene, *, width: int = 1240, theme: Theme = "auto") -> str:
     """The picture as one SVG document, `width` pixels wide (at least 320) and as high as it needs to be."""
-    if width < 320:
-        raise ValueError(f"width {width} is too narrow; at least 320")
-    narrow = width < NARROW
-    frame = Frame(float(width), narrow, 16.0 if narrow else 24.0, 0.0 if narrow else 150.0)
+    frame = frame_of(width, 150.0)
     canvas = Canvas()
     y = _header(canvas, scene, frame)
     y = _overview(canvas, scene, frame, y)
     y = _cards(canvas, scene, frame, y)
     y = _remarks(canvas, scene, frame, y)
     y = _legend(canvas, scene, frame, y)
-    height = number(y + 12)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
-        f' height="{height}" class="desk" role="img">\n'
-        f"<title>{escape(scene.title)}</title>\n<desc>{escape(describe(scene))}</desc>\n"
-        f'{style(theme)}{PATTERNS}<rect width="100%" height="100%" class="paper"/>\n'
-        f"{canvas.body()}\n</svg>\n"
-    )
+    return document(canvas, frame.width, y + 12, scene.title, describe(scene), theme)
 
 
 def describe(scene: Scene) -> str:
@@ -121,17 +99,6 @@ def _header(canvas: Canvas, scene: Scene, frame: Frame) -> float:
     canvas.text(right, 36, scene.clock, "h1", "end")
     canvas.text(right, 56, scene.clock_note, "m", "end")
     return 78.0
-
-
-def wrap(words: str, size: float, room: float) -> list[str]:
-    """`words` broken at spaces into lines of at most `room` pixels."""
-    lines: list[str] = []
-    for word in words.split():
-        if lines and text_width(f"{lines[-1]} {word}", size) <= room:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(shorten(word, size, room) or word[:3])
-    return lines
 
 
 def _overview(canvas: Canvas, scene: Scene, frame: Frame, top: float) -> float:
@@ -339,7 +306,7 @@ def _end(bar: Bar) -> int:
 
 def _cards(canvas: Canvas, scene: Scene, frame: Frame, top: float) -> float:
     dues = [(run, due) for run in scene.strips for due in run.dues]
-    urgency = {SloState.MISSED: 0, SloState.WILL_MISS: 1, SloState.ON_TRACK: 2, SloState.MET: 3}
+    urgency = {state: place for place, state in enumerate(_URGENCY)}
     if len(dues) > MOST_CARDS:
         dues.sort(key=lambda pair: (urgency[pair[1].state], pair[1].at_us, pair[1].name))
     shown = dues[:MOST_CARDS]

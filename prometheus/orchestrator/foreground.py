@@ -25,6 +25,7 @@ from prometheus.ledger.contract import Ledger
 from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.calendars import book_text, install_desk_book
 from prometheus.orchestrator.clock import Clock, LiveClock, ReplayClock, monotonic_us
+from prometheus.orchestrator.histories import durations_of, history_of
 from prometheus.orchestrator.launching import Launcher
 from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline
 from prometheus.orchestrator.machine import capacity_of
@@ -101,7 +102,7 @@ def run_pipeline(request: RunRequest, settings: Settings, observe: Callable[[Pro
         stack.callback(executor.close)
         install_desk_book(settings)
         loaded = load_pipeline(request.pipeline, settings)
-        plan = _plan(request, loaded)
+        plan = _plan(request, loaded, settings)
         if request.ledger_url is not None:
             url = request.ledger_url
         elif not plan.replayed:
@@ -133,15 +134,17 @@ def _put_aside(settings: Settings, run_id: str) -> None:
         path.rename(aside / path.name)
 
 
-def _plan(request: RunRequest, loaded: LoadedPipeline) -> RunPlan:
+def _plan(request: RunRequest, loaded: LoadedPipeline, settings: Settings) -> RunPlan:
+    """The run as it would be opened: its latest starts come from what its jobs took before, where that is known."""
+    durations = durations_of(history_of(settings, loaded.spec.name))
     now_us = LiveClock().now_us()
     session = request.session or _latest_closed(loaded.spec, now_us)
-    plan = plan_run(loaded.spec, session, TradingCalendar, loaded.pin, replayed=True)
+    plan = plan_run(loaded.spec, session, TradingCalendar, loaded.pin, True, durations)
     over_us = max((slo.deadline_us for slo in plan.slos), default=midnight_us(session) + 2 * DAY_US)
     is_replay = now_us > over_us if request.replay is None else request.replay
     if is_replay:
         return plan
-    return plan_run(loaded.spec, session, TradingCalendar, loaded.pin, replayed=False, asked_us=now_us)
+    return plan_run(loaded.spec, session, TradingCalendar, loaded.pin, False, durations, now_us)
 
 
 def _latest_closed(spec: PipelineSpec, now_us: int) -> date:
@@ -227,6 +230,7 @@ def _own(snapshot: Snapshot, run_id: str) -> Snapshot:
         tasks=tasks,
         attempts=tuple(attempt for attempt in snapshot.attempts if attempt.task_id in ids),
         slos=tuple(slo for slo in snapshot.slos if slo.run_id == run_id),
+        pressure=snapshot.pressure,
     )
 
 

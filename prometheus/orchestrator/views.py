@@ -53,6 +53,10 @@ class Night:
         """Promises that are broken, or will be unless somebody acts."""
         return [slo for slo in self.slos if slo.state in (SloState.MISSED, SloState.WILL_MISS)]
 
+    def at_risk(self) -> list[SloRow]:
+        """Promises that the forecast misses too often."""
+        return [slo for slo in self.slos if slo.state is SloState.AT_RISK]
+
 
 def nights(settings: Settings, limit: int = NIGHTS) -> list[Night]:
     """The newest runs, by session and then by when they were opened. Raises the stores' errors."""

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 from prometheus.core.demand import Demand
 from prometheus.core.instants import MINUTE_US
-from prometheus.scheduler.decisions import Decision
+from prometheus.scheduler.decisions import Decision, SetPressure
 from prometheus.scheduler.events import ForecastMade
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.policies import RESERVING, Order, Policy
 from prometheus.scheduler.reservation import Amounts, Reservation
 from prometheus.scheduler.room import Place, Room
 from prometheus.scheduler.rules import NEVER_US
+from prometheus.scheduler.snapshot import Foreseen
 from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
 
 DURATION_STEP_US = 5 * MINUTE_US
@@ -69,6 +70,8 @@ class SloBook:
     open: int = 0
     broken: int = 0
     finished_us: int | None = None
+    foreseen: Foreseen | None = None  # the latest forecast of it
+    tier: int = 1  # of its most important task
 
 
 class ReadyQueue:
@@ -173,6 +176,8 @@ class Books:
     policy: Policy = RESERVING
     now_us: int = 0
     forecast: ForecastMade | None = None  # the latest
+    is_forecast_new: bool = False  # it came in this turn
+    pressure: SetPressure | None = None  # what was last said of it; None = there has been none
     reservation: Reservation = field(default_factory=Reservation)
     critical: dict[str, TaskBook] = field(default_factory=dict)  # Tier 1 tasks that have not ended
     tasks: dict[str, TaskBook] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from prometheus.scheduler import forking, opening, verbs
+from prometheus.scheduler import forking, opening, pressing, verbs
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.decisions import Decision
 from prometheus.scheduler.dispatching import dispatch
@@ -29,9 +29,10 @@ from prometheus.scheduler.events import (
     TaskAsked,
     TimePassed,
 )
-from prometheus.scheduler.moving import close_runs, judge, move, reconsider, settle
+from prometheus.scheduler.moving import close_runs, move, reconsider, settle
 from prometheus.scheduler.plan import SloPlan, TaskPlan
 from prometheus.scheduler.policies import RESERVING, Policy
+from prometheus.scheduler.promises import hear, judge
 from prometheus.scheduler.rules import (
     counts_against_retries,
     describe_timeout,
@@ -90,7 +91,11 @@ class Scheduler:
             self._apply(event)
         self._ring()
         settle(books)
+        pressing.weigh(books)
         dispatch(books)
+        while books.unsettled:  # something was skipped, and what follows it may start
+            settle(books)
+            dispatch(books)
         close_runs(books)
         self.check_invariants()
         return books.decisions
@@ -114,7 +119,11 @@ class Scheduler:
     def open_slos(self) -> list[SloPlan]:
         """The promises of which tasks are still open and which are not yet broken."""
         slos = self._books.slos.values()
-        return [slo.plan for slo in slos if slo.open and slo.state is not SloState.MISSED]
+        return [
+            slo.plan
+            for slo in slos
+            if slo.open and slo.finished_us is None and slo.state is not SloState.MISSED
+        ]
 
     def next_wakeup_us(self) -> int | None:
         """The instant at which something is due without any further fact; None if nothing is."""
@@ -145,7 +154,7 @@ class Scheduler:
             case TimePassed():
                 pass
             case ForecastMade():
-                self._books.forecast = event
+                hear(self._books, event)
             case RunOpened():
                 opening.open_run(self._books, event.run)
             case CapacityChanged():
@@ -178,7 +187,9 @@ class Scheduler:
         if book is None:
             return
         if book.mode != "full":
-            move(self._books, book, TaskState.DEGRADED, f"done in mode {book.mode!r}")
+            is_pressed = pressing.is_by_pressure(book.plan, book.failures, book.mode)
+            why = ", for a forecast pressed Tier 1" if is_pressed else ""
+            move(self._books, book, TaskState.DEGRADED, f"done in mode {book.mode!r}{why}")
         elif book.is_tainted:
             move(self._books, book, TaskState.DEGRADED, "done, on degraded or skipped input")
         else:
@@ -222,6 +233,7 @@ class Scheduler:
                 self._stop(book, StopCause.TIMEOUT, reason)
             elif book.state is TaskState.BACKING_OFF:
                 move(books, book, TaskState.READY, "the wait before its retry is over")
+                books.unsettled.append(key)  # what is before it may have been taken up again
             else:
                 reconsider(books, book)
 

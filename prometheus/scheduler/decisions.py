@@ -6,12 +6,11 @@ idempotently on (task, attempt); the others are what the scheduler has concluded
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from prometheus.core.values import value
 from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StartAttempt:
     """Begin this attempt in this bin."""
 
@@ -24,7 +23,7 @@ class StartAttempt:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StopAttempt:
     """End this attempt."""
 
@@ -35,7 +34,7 @@ class StopAttempt:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetTask:
     """The task is in this state from now on."""
 
@@ -46,7 +45,7 @@ class SetTask:
     not_before_us: int | None = None  # with `backing_off`: when the next attempt may begin
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RefuseStart:
     """The head of a queue cannot start now; said again only when the reason changes."""
 
@@ -55,7 +54,7 @@ class RefuseStart:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CloseRun:
     """No task of the run can go on."""
 
@@ -65,7 +64,7 @@ class CloseRun:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class JudgeSlo:
     """What is now known of a promise."""
 
@@ -76,4 +75,16 @@ class JudgeSlo:
     reason: str
 
 
-Decision = StartAttempt | StopAttempt | SetTask | RefuseStart | CloseRun | JudgeSlo
+@value
+class SetPressure:
+    """So many rungs of the ladders of Tier 2 are climbed from now on, and Tier 3 is held if it is any."""
+
+    at_us: int
+    level: int  # 0 = none
+    slo_id: str  # the promise that it is for
+    miss: float  # its P(miss) by the forecast: 0..1
+    made_us: int  # from where that forecast looked ahead
+    reason: str
+
+
+Decision = StartAttempt | StopAttempt | SetTask | RefuseStart | CloseRun | JudgeSlo | SetPressure

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import heapq
 
-from prometheus.scheduler import admitting
+from prometheus.scheduler import admitting, pressing
 from prometheus.scheduler.books import Books, ReadyQueue, TaskBook
 from prometheus.scheduler.decisions import RefuseStart, StartAttempt
 from prometheus.scheduler.moving import move
 from prometheus.scheduler.preempting import victims_for
 from prometheus.scheduler.room import Place, Shortage
-from prometheus.scheduler.rules import NEVER_US, mode_after
+from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.states import StopCause, TaskState
 from prometheus.scheduler.verbs import stop
 
@@ -103,6 +103,12 @@ def _dispatch(books: Books, tier: int | None, wall: _Wall) -> list[TaskBook]:
             _refuse_for_tier(books, book, first)
             heapq.heappop(heads)
             continue
+        if tier == 3 and (held := pressing.why_held(books, book)) is not None:
+            if book.refused_for != books.pressure:
+                book.refused_for = books.pressure
+                books.decisions.append(RefuseStart(books.now_us, book.plan.task_id, held))
+            heapq.heappop(heads)
+            continue
         place = books.room.find(queue.demand)
         if place is None:
             shortage = books.room.shortage(queue.demand)
@@ -121,7 +127,8 @@ def _dispatch(books: Books, tier: int | None, wall: _Wall) -> list[TaskBook]:
                 books.decisions.append(RefuseStart(books.now_us, book.plan.task_id, kept.reason))
             heapq.heappop(heads)
             continue
-        start(books, book, place)
+        if not pressing.skips(books, book):
+            start(books, book, place)
         following = queue.head(books.tasks)
         if following is None:
             heapq.heappop(heads)
@@ -142,7 +149,7 @@ def start(books: Books, book: TaskBook, place: Place) -> None:
     plan = book.plan
     book.attempts += 1
     book.place = place
-    book.mode = mode_after(plan, book.failures)
+    book.mode = pressing.mode_now(books, book)
     book.stop_cause, book.stop_reason = None, ""
     books.room.take(plan.task_id, plan.demand, place)
     books.holding[plan.task_id] = None
@@ -154,6 +161,8 @@ def start(books: Books, book: TaskBook, place: Place) -> None:
     else:
         slack_min = (book.latest_start_us - books.now_us) // 60_000_000
         reason = f"Tier {plan.tier}, {slack_min} min before its latest start, and it fits"
+    if pressing.is_by_pressure(plan, book.failures, book.mode) and books.pressure is not None:
+        reason += f"; in mode {book.mode!r}, for {pressing.said_of(books, books.pressure)}"
     books.decisions.append(
         StartAttempt(
             books.now_us, plan.task_id, book.attempts, place.bin_id, place.devices, book.mode, reason

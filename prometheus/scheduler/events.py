@@ -6,10 +6,10 @@ one is merely stale. Facts may be repeated; the scheduler takes the first and ig
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from prometheus.core.demand import Capacity
+from prometheus.core.values import value
 from prometheus.scheduler.plan import RunPlan
 from prometheus.scheduler.states import StopCause
 
@@ -46,7 +46,7 @@ class Verb(StrEnum):
     MARK_DONE = "mark-done"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CapacityChanged:
     """What may be in use at once is this from now on."""
 
@@ -54,7 +54,7 @@ class CapacityChanged:
     capacity: Capacity
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunOpened:
     """A pipeline is to be run for a session."""
 
@@ -62,7 +62,7 @@ class RunOpened:
     run: RunPlan
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AttemptStarted:
     """The executor says that the attempt has begun."""
 
@@ -71,7 +71,7 @@ class AttemptStarted:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AttemptCheckpointed:
     """The attempt saved a state that a later one may resume from."""
 
@@ -81,7 +81,7 @@ class AttemptCheckpointed:
     state: str  # JSON text
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AttemptSucceeded:
     """The attempt ended well."""
 
@@ -93,7 +93,7 @@ class AttemptSucceeded:
     peak_mib: int | None = None  # most memory in use at once
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AttemptFailed:
     """The attempt ended without success."""
 
@@ -107,7 +107,7 @@ class AttemptFailed:
     peak_mib: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TaskAsked:
     """An operator, or a face on a user's behalf, asked something of a task."""
 
@@ -118,7 +118,7 @@ class TaskAsked:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SloForecast:
     """What the samples of a forecast say of one promise. Instants are None where so many samples never finish it."""
 
@@ -132,7 +132,7 @@ class SloForecast:
     ] = ()  # (task, share of samples in which it was critical), most first
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ForecastMade:
     """The forecaster ran this scheduler ahead from where it stood at `made_us`, so many times."""
 
@@ -142,7 +142,7 @@ class ForecastMade:
     slos: tuple[SloForecast, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TimePassed:
     """Nothing happened but that an instant which the scheduler waited for is here."""
 

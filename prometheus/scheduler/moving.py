@@ -8,9 +8,10 @@ is put on a list and worked off by `settle`; nothing here recurses, so a chain o
 from __future__ import annotations
 
 from prometheus.scheduler import admitting
-from prometheus.scheduler.books import Books, SloBook, TaskBook
-from prometheus.scheduler.decisions import CloseRun, JudgeSlo, SetTask
-from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, NEXT, RunState, SloState, TaskState
+from prometheus.scheduler.books import Books, TaskBook
+from prometheus.scheduler.decisions import CloseRun, SetTask
+from prometheus.scheduler.promises import judge
+from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, NEXT, RunState, TaskState
 
 BROKEN = ENDED - DONE
 # These steps are said by a StartAttempt, a StopAttempt or an AttemptStarted; saying them twice would be noise.
@@ -31,7 +32,7 @@ def move(
     if old in HOLDING_ROOM and state not in HOLDING_ROOM:
         _free_room(books, book)
     if old in ENDED and state not in ENDED:
-        _reopen(books, book)
+        _reopen(books, book, was_done=old in DONE)
     if state is TaskState.READY:
         book.refused_for = None
         book.ready_us = books.now_us
@@ -90,8 +91,11 @@ def _end(books: Books, book: TaskBook, old: TaskState) -> None:
         judge(books, slo)
 
 
-def _reopen(books: Books, book: TaskBook) -> None:
-    """A failed, blocked or cancelled task is to go on: its run is open again and what it blocked may be freed."""
+def _reopen(books: Books, book: TaskBook, *, was_done: bool) -> None:
+    """An ended task is to go on: its run is open again, what it blocked may be freed, and what it let go on waits again.
+
+    A promise that was kept stays kept while something degraded is run again in full.
+    """
     book.failures = book.lost = 0
     if book.plan.tier == 1:
         books.critical[book.plan.task_id] = book
@@ -99,12 +103,23 @@ def _reopen(books: Books, book: TaskBook) -> None:
     run.open += 1
     run.state = RunState.RUNNING
     for downstream_id in book.downstream:
-        books.tasks[downstream_id].broken -= 1
+        downstream = books.tasks[downstream_id]
+        downstream.missing += was_done
+        downstream.broken -= not was_done
+        if was_done:
+            downstream.is_tainted = any(_is_less(books, i) for i in downstream.plan.after)
         books.unsettled.append(downstream_id)
     for slo_id in books.slos_of.get(book.plan.task_id, ()):
         slo = books.slos[slo_id]
-        slo.broken -= 1
+        slo.open += was_done
+        slo.broken -= not was_done
         judge(books, slo)
+
+
+def _is_less(books: Books, task_id: str) -> bool:
+    """Whether a task is done, and not in full."""
+    state = books.tasks[task_id].state if task_id in books.tasks else TaskState.WAITING
+    return state in DONE and state is not TaskState.SUCCEEDED
 
 
 def settle(books: Books) -> None:
@@ -121,6 +136,8 @@ def reconsider(books: Books, book: TaskBook) -> None:
     """Take a waiting or blocked task to the state that its upstream, its release and the clock allow."""
     if book.state is TaskState.BLOCKED and not book.broken:
         move(books, book, TaskState.WAITING, "what failed before it is to run again")
+    if book.state is TaskState.READY and book.missing:
+        move(books, book, TaskState.WAITING, "something before it is to run again")
     if book.state is not TaskState.WAITING:
         return
     if book.broken:
@@ -131,30 +148,6 @@ def reconsider(books: Books, book: TaskBook) -> None:
             move(books, book, TaskState.READY, "released, and all before it is done")
         else:
             books.alarms.set("release", book.plan.task_id, book.plan.release_us)
-
-
-def judge(books: Books, slo: SloBook) -> None:
-    """Say what is now known of a promise, if that changed. Met at the deadline itself is met."""
-    now_us, deadline_us = books.now_us, slo.plan.deadline_us
-    if slo.open == 0:
-        if slo.finished_us is not None:
-            return
-        slo.finished_us = now_us
-        books.alarms.drop("slo", slo.plan.slo_id)
-        slo.state = SloState.MET if now_us <= deadline_us else SloState.MISSED
-        reason = "all its tasks are done"
-    elif slo.state is SloState.MISSED:
-        return
-    elif now_us > deadline_us:
-        slo.state = SloState.MISSED
-        reason = f"{slo.open} of {len(slo.plan.task_ids)} tasks were not done at the deadline"
-    else:
-        state = SloState.WILL_MISS if slo.broken else SloState.ON_TRACK
-        if state is slo.state:
-            return
-        slo.state = state
-        reason = f"{slo.broken} of its tasks cannot be done" if slo.broken else "what failed is to run again"
-    books.decisions.append(JudgeSlo(now_us, slo.plan.slo_id, slo.state, slo.finished_us, reason))
 
 
 def close_runs(books: Books) -> None:

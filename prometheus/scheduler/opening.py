@@ -61,7 +61,8 @@ def enter_run(books: Books, plan: RunPlan) -> None:
             waiting = books.expected.setdefault(upstream_id, []) if upstream is None else upstream.downstream
             waiting.append(task.task_id)
     for slo in plan.slos:
-        books.slos[slo.slo_id] = SloBook(slo, open=len(slo.task_ids))
+        tier = min((books.tasks[i].plan.tier for i in slo.task_ids if i in books.tasks), default=3)
+        books.slos[slo.slo_id] = SloBook(slo, open=len(slo.task_ids), tier=tier)
         for task_id in slo.task_ids:
             books.slos_of.setdefault(task_id, []).append(slo.slo_id)
     _inherit_latest_starts(books, plan.tasks)
@@ -110,7 +111,7 @@ def _weigh(books: Books, tasks: Iterable[TaskPlan]) -> None:
 
 def restore(books: Books, snapshot: Snapshot) -> None:
     """Fill empty books from rows."""
-    books.now_us = snapshot.at_us
+    books.now_us, books.pressure = snapshot.at_us, snapshot.pressure
     if snapshot.capacity is not None:
         books.room.set_capacity(snapshot.capacity)
     attempts: dict[str, list[AttemptRow]] = {}
@@ -133,11 +134,11 @@ def restore(books: Books, snapshot: Snapshot) -> None:
         books.alarms.set("replan", "", books.now_us)
     for slo in snapshot.slos:
         slo_book = books.slos[slo.slo_id]
-        slo_book.state, slo_book.finished_us = slo.state, slo.finished_us
+        slo_book.state, slo_book.finished_us, slo_book.foreseen = slo.state, slo.finished_us, slo.foreseen
         states = [books.tasks[task_id].state for task_id in slo_book.plan.task_ids]
         slo_book.open = sum(state not in DONE for state in states)
         slo_book.broken = sum(state in BROKEN for state in states)
-        if slo_book.open and slo.state is not SloState.MISSED:
+        if slo_book.open and slo.finished_us is None and slo.state is not SloState.MISSED:
             books.alarms.set("slo", slo.slo_id, slo.deadline_us + 1)
 
 
@@ -242,6 +243,7 @@ def fingerprint(books: Books) -> dict[str, Any]:
     """Everything that future decisions depend on, but what is made anew from it: the plan, the windows and their alarms."""
     return {
         "now_us": books.now_us,
+        "pressure": books.pressure,
         "tasks": {
             task_id: (
                 book.state,
@@ -263,7 +265,10 @@ def fingerprint(books: Books) -> dict[str, Any]:
             for task_id, book in sorted(books.tasks.items())
         },
         "runs": {run_id: (run.state, run.open) for run_id, run in sorted(books.runs.items())},
-        "slos": {i: (s.state, s.open, s.broken, s.finished_us) for i, s in sorted(books.slos.items())},
+        "slos": {
+            i: (s.state, s.open, s.broken, s.finished_us, s.foreseen if s.open else None)
+            for i, s in sorted(books.slos.items())
+        },
         "alarms": {
             (kind, key): at_us
             for (kind, key), at_us in books.alarms.pending().items()

@@ -34,9 +34,17 @@ class Policy:
     replan_us: int = 5 * MINUTE_US
     patience_us: int = 3 * HOUR_US  # a Tier 3 task that waits longer gets a window of its own
     windows: int = 2
+    # A promise is at risk from one P(miss) on until it falls under another, so that its state does not flicker. These two
+    # also press Tiers 2 and 3, and release them, where forecasts are heeded and are not older than `stale_us`.
+    at_risk_from: float = 0.20
+    safe_under: float = 0.05
+    will_miss_from: float = 0.90
+    doubtful_under: float = 0.75  # under it a promise that would be missed is only at risk
+    heeds_forecasts: bool = False
+    stale_us: int = 10 * MINUTE_US
 
 
-RESERVING = Policy("reserving", reserves=True, preempts=True)
+RESERVING = Policy("reserving", reserves=True, preempts=True, heeds_forecasts=True)
 STRICT = Policy("strict")
 FIRST_IN = Policy("first-in", order="first_in", has_tiers=False)
 WEIGHTS = Policy("weights", order="weight", has_tiers=False)

@@ -15,9 +15,12 @@ from prometheus.scheduler.policies import Policy
 from prometheus.scheduler.states import TaskState
 
 
-def victims_for(books: Books, book: TaskBook) -> list[TaskBook]:
-    """Who must end for `book` to fit, or nobody: it has slack enough, it will fit by itself, or none would help."""
-    slack_us = book.latest_start_us - books.now_us
+def victims_for(books: Books, book: TaskBook, *, is_desperate: bool = False) -> list[TaskBook]:
+    """Who must end for `book` to fit, or nobody: it has slack enough, it will fit by itself, or none would help.
+
+    `is_desperate` asks who would have to once its slack has run out.
+    """
+    slack_us = 0 if is_desperate else book.latest_start_us - books.now_us
     if slack_us >= books.policy.soft_us or books.room.fits_without(book.plan.demand, books.stopping()):
         return []
     by_bin: dict[str, list[TaskBook]] = {}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prometheus.core.demand import Capacity
-from prometheus.scheduler.events import Failure
+from prometheus.scheduler.decisions import SetPressure
+from prometheus.scheduler.events import Failure, SloForecast
 from prometheus.scheduler.plan import RunPlan
 from prometheus.scheduler.states import AttemptState, RunState, SloState, StopCause, TaskState
 
@@ -57,6 +58,15 @@ class TaskRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What the latest forecast said of one promise, and how it was made."""
+
+    made_us: int  # it stands on what was known then
+    samples: int
+    said: SloForecast
+
+
+@dataclass(frozen=True, slots=True)
 class SloRow:
     """Where a promise stands."""
 
@@ -67,6 +77,7 @@ class SloRow:
     state: SloState
     finished_us: int | None
     reason: str
+    foreseen: Foreseen | None = None  # None = nobody has looked ahead yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +102,4 @@ class Snapshot:
     tasks: tuple[TaskRow, ...]
     attempts: tuple[AttemptRow, ...]
     slos: tuple[SloRow, ...]
+    pressure: SetPressure | None = None  # what was last said of it

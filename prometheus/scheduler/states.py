@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 
 class TaskState(StrEnum):
@@ -26,6 +27,25 @@ class TaskState(StrEnum):
     BLOCKED = "blocked"  # a task before it failed
     SKIPPED = "skipped"  # closed without work, by its ladder or an operator; what follows goes on
     CANCELLED = "cancelled"
+
+    # As text hashes. Enum's own hash is a Python function, and states are looked up in the tables below all the time.
+    __hash__ = str.__hash__
+
+
+# The states by their names alone: in Python 3.11 it costs as much as a call to look one up in its class.
+WAITING: Final = TaskState.WAITING
+READY: Final = TaskState.READY
+STARTING: Final = TaskState.STARTING
+RUNNING: Final = TaskState.RUNNING
+STOPPING: Final = TaskState.STOPPING
+BACKING_OFF: Final = TaskState.BACKING_OFF
+HELD: Final = TaskState.HELD
+SUCCEEDED: Final = TaskState.SUCCEEDED
+DEGRADED: Final = TaskState.DEGRADED
+FAILED: Final = TaskState.FAILED
+BLOCKED: Final = TaskState.BLOCKED
+SKIPPED: Final = TaskState.SKIPPED
+CANCELLED: Final = TaskState.CANCELLED
 
 
 class RunState(StrEnum):
@@ -52,7 +72,9 @@ class SloState(StrEnum):
     """What is known of a promise."""
 
     ON_TRACK = "on_track"
-    WILL_MISS = "will_miss"  # a task it needs has failed; a retry puts it back on track
+    AT_RISK = "at_risk"  # the forecast misses it too often
+    WILL_MISS = "will_miss"  # the forecast misses it nearly always, or a task that it needs has failed
+    RECOVERED = "recovered"  # was at risk or would have missed, and is on track again
     MET = "met"
     MISSED = "missed"  # the deadline has passed; stays missed, with `finished` when it is done after all
 
@@ -65,86 +87,22 @@ class StopCause(StrEnum):
     PREEMPTED = "preempted"
 
 
-DONE = frozenset({TaskState.SUCCEEDED, TaskState.DEGRADED, TaskState.SKIPPED})  # what follows may go on
-ENDED = DONE | {TaskState.FAILED, TaskState.BLOCKED, TaskState.CANCELLED}
-HOLDING_ROOM = frozenset({TaskState.STARTING, TaskState.RUNNING, TaskState.STOPPING})
+DONE = frozenset({SUCCEEDED, DEGRADED, SKIPPED})  # what follows may go on
+ENDED = DONE | {FAILED, BLOCKED, CANCELLED}
+HOLDING_ROOM = frozenset({STARTING, RUNNING, STOPPING})
 
 NEXT: Mapping[TaskState, frozenset[TaskState]] = {
-    TaskState.WAITING: frozenset(
-        {
-            TaskState.READY,
-            TaskState.HELD,
-            TaskState.BLOCKED,
-            TaskState.SKIPPED,
-            TaskState.CANCELLED,
-            TaskState.SUCCEEDED,
-        }
-    ),
-    TaskState.READY: frozenset(
-        {
-            TaskState.STARTING,
-            TaskState.WAITING,
-            TaskState.HELD,
-            TaskState.SKIPPED,
-            TaskState.CANCELLED,
-            TaskState.SUCCEEDED,
-            TaskState.BLOCKED,
-        }
-    ),
-    TaskState.STARTING: frozenset(
-        {
-            TaskState.RUNNING,
-            TaskState.STOPPING,
-            TaskState.SUCCEEDED,
-            TaskState.DEGRADED,
-            TaskState.BACKING_OFF,
-            TaskState.FAILED,
-            TaskState.SKIPPED,
-            TaskState.CANCELLED,
-        }
-    ),
-    TaskState.RUNNING: frozenset(
-        {
-            TaskState.STOPPING,
-            TaskState.SUCCEEDED,
-            TaskState.DEGRADED,
-            TaskState.BACKING_OFF,
-            TaskState.FAILED,
-            TaskState.SKIPPED,
-            TaskState.CANCELLED,
-        }
-    ),
-    TaskState.STOPPING: frozenset(
-        {
-            TaskState.SUCCEEDED,
-            TaskState.DEGRADED,
-            TaskState.BACKING_OFF,
-            TaskState.FAILED,
-            TaskState.SKIPPED,
-            TaskState.CANCELLED,
-        }
-    ),
-    TaskState.BACKING_OFF: frozenset(
-        {TaskState.READY, TaskState.HELD, TaskState.SKIPPED, TaskState.CANCELLED, TaskState.SUCCEEDED}
-    ),
-    TaskState.HELD: frozenset(
-        {
-            TaskState.WAITING,
-            TaskState.READY,
-            TaskState.BLOCKED,
-            TaskState.SKIPPED,
-            TaskState.CANCELLED,
-            TaskState.SUCCEEDED,
-        }
-    ),
-    TaskState.FAILED: frozenset({TaskState.READY, TaskState.SKIPPED, TaskState.SUCCEEDED}),
-    TaskState.BLOCKED: frozenset(
-        {TaskState.WAITING, TaskState.SKIPPED, TaskState.CANCELLED, TaskState.SUCCEEDED}
-    ),
-    TaskState.CANCELLED: frozenset(
-        {TaskState.WAITING, TaskState.READY, TaskState.SKIPPED, TaskState.SUCCEEDED}
-    ),
-    TaskState.SUCCEEDED: frozenset(),
-    TaskState.DEGRADED: frozenset(),
-    TaskState.SKIPPED: frozenset(),
+    WAITING: frozenset({READY, HELD, BLOCKED, SKIPPED, CANCELLED, SUCCEEDED}),
+    READY: frozenset({STARTING, WAITING, HELD, SKIPPED, CANCELLED, SUCCEEDED, BLOCKED}),
+    STARTING: frozenset({RUNNING, STOPPING, SUCCEEDED, DEGRADED, BACKING_OFF, FAILED, SKIPPED, CANCELLED}),
+    RUNNING: frozenset({STOPPING, SUCCEEDED, DEGRADED, BACKING_OFF, FAILED, SKIPPED, CANCELLED}),
+    STOPPING: frozenset({SUCCEEDED, DEGRADED, BACKING_OFF, FAILED, SKIPPED, CANCELLED}),
+    BACKING_OFF: frozenset({READY, HELD, SKIPPED, CANCELLED, SUCCEEDED}),
+    HELD: frozenset({WAITING, READY, BLOCKED, SKIPPED, CANCELLED, SUCCEEDED}),
+    FAILED: frozenset({READY, SKIPPED, SUCCEEDED}),
+    BLOCKED: frozenset({WAITING, SKIPPED, CANCELLED, SUCCEEDED}),
+    CANCELLED: frozenset({WAITING, READY, SKIPPED, SUCCEEDED}),
+    SUCCEEDED: frozenset(),
+    DEGRADED: frozenset({READY, WAITING}),  # only when it is asked for again
+    SKIPPED: frozenset({READY, WAITING}),
 }

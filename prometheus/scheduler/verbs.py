@@ -11,10 +11,18 @@ from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.decisions import StopAttempt
 from prometheus.scheduler.events import TaskAsked, Verb
 from prometheus.scheduler.moving import move, reconsider
-from prometheus.scheduler.states import DONE, HOLDING_ROOM, StopCause, TaskState
+from prometheus.scheduler.states import DONE, HOLDING_ROOM, NEXT, StopCause, TaskState
 
 _ALLOWED: dict[Verb, frozenset[TaskState]] = {
-    Verb.RETRY: frozenset({TaskState.FAILED, TaskState.CANCELLED, TaskState.BACKING_OFF}),
+    Verb.RETRY: frozenset(
+        {
+            TaskState.FAILED,
+            TaskState.CANCELLED,
+            TaskState.BACKING_OFF,
+            TaskState.DEGRADED,  # repaired: run again in full
+            TaskState.SKIPPED,
+        }
+    ),
     Verb.SKIP: frozenset(TaskState) - DONE - HOLDING_ROOM,
     Verb.HOLD: frozenset({TaskState.WAITING, TaskState.READY, TaskState.BACKING_OFF}),
     Verb.RELEASE: frozenset({TaskState.HELD}),
@@ -36,6 +44,8 @@ def ask(books: Books, event: TaskAsked) -> None:
     book = books.tasks.get(event.task_id)
     if book is None or what_forbids(event.verb, book.state) is not None:
         return
+    if book.state in DONE and any(books.tasks[i].state in HOLDING_ROOM for i in book.downstream):
+        return  # what reads its output now would be marked as if it had read the repaired one
     reason = f"{event.verb} by {event.by}: {event.reason}"
     match event.verb:
         case Verb.RETRY:
@@ -58,9 +68,10 @@ def ask(books: Books, event: TaskAsked) -> None:
 
 
 def _retry(books: Books, book: TaskBook, reason: str) -> None:
-    if book.state is TaskState.CANCELLED and (book.missing or book.plan.release_us > books.now_us):
+    books.unsettled.append(book.plan.task_id)  # what is before it may be about to run again
+    may_wait = TaskState.WAITING in NEXT[book.state]
+    if may_wait and (book.missing or book.plan.release_us > books.now_us):
         move(books, book, TaskState.WAITING, reason)
-        books.unsettled.append(book.plan.task_id)
         return
     if book.state is TaskState.BACKING_OFF:
         books.alarms.drop("release", book.plan.task_id)

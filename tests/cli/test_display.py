@@ -48,7 +48,14 @@ def test_every_state_of_a_task_has_a_sign_of_its_own(state: TaskState) -> None:
 
 def test_every_state_of_a_run_and_of_a_promise_is_said_in_words() -> None:
     assert {run_words(state).plain for state in RunState} == {state.value for state in RunState}
-    assert {slo_words(state).plain for state in SloState} == {"on track", "will miss", "met", "missed"}
+    assert {slo_words(state).plain for state in SloState} == {
+        "on track",
+        "at risk",
+        "will miss",
+        "recovered",
+        "met",
+        "missed",
+    }
 
 
 def test_the_frame_shows_clock_tasks_and_countdown() -> None:

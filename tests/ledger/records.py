@@ -13,6 +13,7 @@ from prometheus.scheduler.decisions import (
     Decision,
     JudgeSlo,
     RefuseStart,
+    SetPressure,
     SetTask,
     StartAttempt,
     StopAttempt,
@@ -109,7 +110,10 @@ def a_short_night(plan: RunPlan | None = None) -> list[Said]:
                 TimePassed(1_040),
                 ForecastMade(1_040, 1_035, 100, (SloForecast(slo, 0.25, 1_090, 1_200, None, ((a, 0.5),)),)),
             ),
-            (start(1_040, a, 1),),
+            (
+                SetPressure(1_040, 1, slo, 0.25, 1_035, "slo 1 is missed with P 0.25"),
+                start(1_040, a, 1),
+            ),
         ),
         Said(
             1_050,
@@ -230,4 +234,7 @@ def decisions_of(text: st.SearchStrategy[str]) -> dict[type[Decision], st.Search
         RefuseStart: st.builds(RefuseStart, instants, ids, text),
         CloseRun: st.builds(CloseRun, instants, ids, st.sampled_from(RunState), text),
         JudgeSlo: st.builds(JudgeSlo, instants, ids, st.sampled_from(SloState), counts, text),
+        SetPressure: st.builds(
+            SetPressure, instants, st.integers(0, 3), ids, st.floats(0, 1), instants, text
+        ),
     }

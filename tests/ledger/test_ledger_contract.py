@@ -8,7 +8,7 @@ import pytest
 
 from prometheus.core.calendar_overrides import Override
 from prometheus.ledger.contract import LeaseHeldError, LeaseLostError, Ledger, StaleRevisionError, Turn
-from prometheus.scheduler.decisions import CloseRun, SetTask
+from prometheus.scheduler.decisions import CloseRun, SetPressure, SetTask
 from prometheus.scheduler.events import AttemptSucceeded, Failure, RunOpened, TimePassed
 from prometheus.scheduler.states import AttemptState, RunState, SloState, StopCause, TaskState
 from tests.ledger.records import LAPTOP, Said, a_short_night, plan_of
@@ -113,6 +113,9 @@ def test_the_rows_say_what_the_turns_said(night: Ledger) -> None:
     assert (stopped.stop_cause, stopped.failure) == (StopCause.CANCELLED, Failure.CANCELLED)
     (slo,) = night.slos(run_id)
     assert (slo.state, slo.deadline_us) == (SloState.WILL_MISS, 9_000)
+    assert night.load().pressure == SetPressure(
+        1_040, 1, slo.slo_id, 0.25, 1_035, "slo 1 is missed with P 0.25"
+    )
 
 
 def test_a_snapshot_holds_everything_in_the_order_of_the_plans(opener: Opener) -> None:

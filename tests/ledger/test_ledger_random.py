@@ -84,7 +84,10 @@ class TwoLedgers(RuleBasedStateMachine):
             case 1:
                 return e.CapacityChanged(at_us, data.draw(records.capacities))
             case 3:
-                return e.ForecastMade(at_us, at_us, 9, (e.SloForecast("slo", 0.25, at_us, None, None),))
+                known = [slo.slo_id for plan in self.plans for slo in plan.slos]
+                slo_id = data.draw(st.sampled_from([*known, "slo"]))
+                said = e.SloForecast(slo_id, 0.25, at_us, None, None, ((NOBODY, 0.5),))
+                return e.ForecastMade(at_us, at_us, data.draw(st.integers(1, 9)), (said,))
             case 2 if self.plans:
                 return e.RunOpened(at_us, self.plans[0])  # again, which changes nothing
             case _:

@@ -16,7 +16,14 @@ from prometheus.core.demand import Capacity, Demand
 from prometheus.core.instants import MINUTE_US, SECOND_US
 from prometheus.ledger.memory import MemoryLedger
 from prometheus.scheduler.core import Scheduler
-from prometheus.scheduler.decisions import Decision, RefuseStart, SetTask, StartAttempt, StopAttempt
+from prometheus.scheduler.decisions import (
+    Decision,
+    RefuseStart,
+    SetPressure,
+    SetTask,
+    StartAttempt,
+    StopAttempt,
+)
 from prometheus.scheduler.events import (
     AttemptCheckpointed,
     AttemptFailed,
@@ -25,7 +32,9 @@ from prometheus.scheduler.events import (
     CapacityChanged,
     Event,
     Failure,
+    ForecastMade,
     RunOpened,
+    SloForecast,
     TaskAsked,
     TimePassed,
     Verb,
@@ -105,7 +114,7 @@ class CoreMachine(RuleBasedStateMachine):
         self.offered = machine()
         self.opened = 0
         self.capacity = (0, 0, 0)
-        self.shrunk = False
+        self.pressure = 0
 
     def feed(self, *events: Event) -> list[Decision]:
         for event in events:
@@ -123,13 +132,17 @@ class CoreMachine(RuleBasedStateMachine):
     def _account(self, decision: Decision) -> None:
         assert decision.reason
         if isinstance(decision, SetTask):
-            assert self.state.get(decision.task_id) not in DONE, "what is done is final"
+            is_asked_for = decision.reason.startswith("retry by ")
+            is_final = self.state.get(decision.task_id) in DONE and not is_asked_for
+            assert not is_final, "what is done stays done, unless an operator has it repaired"
             self.state[decision.task_id] = decision.state
         elif isinstance(decision, StartAttempt):
             plan = self.plans[decision.task_id]
             assert decision.task_id not in self.in_flight
             assert all(self.state.get(i) in DONE for i in plan.after), "started before its upstream was done"
             assert plan.release_us <= decision.at_us, "started before its release"
+            feeds_tier_1 = any(p.tier == 1 for p in self._downstream(decision.task_id))
+            assert plan.tier < 3 or not self.pressure or feeds_tier_1, "Tier 3 started under pressure"
             self.in_flight[decision.task_id] = decision.attempt
             self.state[decision.task_id] = TaskState.STARTING
             for need, used, offered in zip(_vector(plan), self._used(), self.capacity, strict=True):
@@ -138,8 +151,16 @@ class CoreMachine(RuleBasedStateMachine):
             assert self.in_flight.get(decision.task_id) == decision.attempt
             if decision.cause is StopCause.PREEMPTED:
                 self.stopped_for[decision.task_id] = decision.reason
+        elif isinstance(decision, SetPressure):
+            self.pressure = decision.level
         elif isinstance(decision, RefuseStart):
             self.refusal[decision.task_id] = decision.reason
+
+    def _downstream(self, task_id: str) -> list[TaskPlan]:
+        found = {task_id: self.plans[task_id]}
+        for _ in self.plans:
+            found |= {i: p for i, p in self.plans.items() if any(u in found for u in p.after)}
+        return list(found.values())
 
     def _used(self) -> tuple[int, int, int]:
         vectors = [_vector(self.plans[i]) for i in self.in_flight]
@@ -221,6 +242,20 @@ class CoreMachine(RuleBasedStateMachine):
         task_id = data.draw(st.sampled_from(sorted(self.plans)))
         self.feed(TaskAsked(self.now_us, task_id, verb, "why not", "ann"))
 
+    @rule(
+        number=st.integers(0, MAX_RUNS),
+        miss=st.sampled_from((0.0, 0.04, 0.1, 0.3, 0.8, 1.0)),
+        age=st.sampled_from((0, 0, 90, 1800)),
+    )
+    def forecast_arrives(self, number: int, miss: float, age: int) -> None:
+        """Also of promises that are not there, or are settled."""
+        said = SloForecast(f"run{number}.2026-03-02.slo", miss, None, None, None)
+        before = self.pressure
+        self.feed(ForecastMade(self.now_us, self.now_us - age * SECOND_US, 50, (said,)))
+        assert self.pressure <= before + 1, "a forecast climbs one rung"
+        if age == 1800 or miss == 0.1:
+            assert self.pressure in (0, before), "it climbs nothing"
+
     @rule()
     def crash_and_rebuild(self) -> None:
         """What was kept must be equal; what is made anew, plan and windows, must then lead to the same decisions."""
@@ -260,6 +295,7 @@ class CoreMachine(RuleBasedStateMachine):
                 short = [n > max(f, 0) for n, f in zip(_vector(plan), free, strict=True)]
                 refusal = self.refusal.get(plan.task_id, "")
                 is_kept = plan.tier > 1 and refusal.startswith("fits now, but")
+                is_kept |= plan.tier == 3 and self.pressure > 0
                 assert any(short) or is_kept, f"{plan.task_id} fits and was not started"
 
     @invariant()

@@ -1,0 +1,164 @@
+"""What does a forecast change, and what may Tier 2 and Tier 3 still do under pressure?
+
+When a Tier 1 promise is likely to be missed and nothing lower that runs could make room for it, the ladders that Tier 2
+declares are climbed, one rung a forecast, and Tier 3 is held. Below a lower bound all is released. What Tier 1 itself
+waits for is never held.
+"""
+
+from __future__ import annotations
+
+from prometheus.core.instants import SECOND_US, format_duration, from_us
+from prometheus.scheduler.books import Books, SloBook, TaskBook
+from prometheus.scheduler.decisions import SetPressure
+from prometheus.scheduler.events import ForecastMade, SloForecast
+from prometheus.scheduler.moving import move
+from prometheus.scheduler.plan import TaskPlan
+from prometheus.scheduler.preempting import victims_for
+from prometheus.scheduler.rules import mode_after
+from prometheus.scheduler.states import ENDED, SloState, TaskState
+
+SKIP = "skip"
+
+
+def weigh(books: Books) -> None:
+    """Climb, release or do nothing, by a forecast that came in this turn and by the promises that are still open."""
+    forecast, is_new = books.forecast, books.is_forecast_new
+    books.is_forecast_new = False
+    if level_of(books) and not any(_may_still_be_met(slo) for slo in books.slos.values()):
+        _set(books, 0, None, "released: no Tier 1 promise is open any more")
+    if is_new and forecast is not None and books.policy.heeds_forecasts:
+        _heed(books, forecast)
+
+
+def level_of(books: Books) -> int:
+    """How many rungs are climbed; 0 without pressure."""
+    return 0 if books.pressure is None else books.pressure.level
+
+
+def mode_now(books: Books, book: TaskBook) -> str:
+    """The mode in which a task would start now, or `SKIP`: what its failures cost it, or the pressure if that is more."""
+    plan, level = book.plan, level_of(books)
+    if not level or plan.tier != 2 or not plan.ladder:
+        return mode_after(plan, book.failures)
+    climbed = max(level, book.failures - plan.retries)
+    return plan.ladder[min(climbed, len(plan.ladder)) - 1]
+
+
+def skips(books: Books, book: TaskBook) -> bool:
+    """Close a task that would start now without work, if that is the rung that is climbed; whether it did."""
+    if book.plan.tier != 2 or mode_now(books, book) != SKIP:
+        return False
+    assert books.pressure is not None, "only pressure skips what may start"
+    move(
+        books,
+        book,
+        TaskState.SKIPPED,
+        f"skipped, the last rung of its ladder: {said_of(books, books.pressure)}",
+    )
+    return True
+
+
+def why_held(books: Books, book: TaskBook) -> str | None:
+    """Why a Tier 3 task may not start under the present pressure; None if it may."""
+    pressure = books.pressure
+    if pressure is None or not pressure.level or book.plan.tier != 3 or _tier_1_waits_for(books, book):
+        return None
+    return f"Tier 3 is held: {said_of(books, pressure)}"
+
+
+def said_of(books: Books, pressure: SetPressure) -> str:
+    """Which promise is in danger, by how much, and how old the forecast is that says so."""
+    slo = books.slos.get(pressure.slo_id)
+    name = pressure.slo_id if slo is None else f"{slo.plan.name!r} of {slo.plan.run_id}"
+    made = f"{from_us(pressure.made_us):%H:%M:%S} UTC"
+    return f"{name} is missed with P {pressure.miss:.2f} by the forecast of {made}"
+
+
+def _heed(books: Books, forecast: ForecastMade) -> None:
+    policy, level = books.policy, level_of(books)
+    if books.now_us - forecast.made_us > policy.stale_us:
+        return
+    if books.pressure is not None and forecast.made_us <= books.pressure.made_us:
+        return  # told again, or overtaken by a later one
+    worst = _worst(books, forecast)
+    if worst is None or worst.miss < policy.safe_under:
+        if level:
+            risk = "no open Tier 1 promise" if worst is None else f"at most P {worst.miss:.2f}"
+            _set(books, 0, worst, f"released: {risk} by a forecast {_age(books, forecast)} old", forecast)
+        return
+    if worst.miss < policy.at_risk_from or level >= _top(books) or _victims_would_help(books):
+        return
+    slo = books.slos[worst.slo_id].plan
+    what = "Tier 3 is held" if level == 0 else "as before Tier 3 is held"
+    reason = (
+        f"{slo.name!r} of {slo.run_id} is missed with P {worst.miss:.2f} by a forecast of {forecast.samples} samples, "
+        f"{_age(books, forecast)} old, and nothing lower can make room: {what}, Tier 2 climbs to rung {level + 1}"
+    )
+    _set(books, level + 1, worst, reason, forecast)
+
+
+def _set(
+    books: Books, level: int, worst: SloForecast | None, reason: str, forecast: ForecastMade | None = None
+) -> None:
+    before = books.pressure
+    slo_id = worst.slo_id if worst is not None else before.slo_id if before is not None else ""
+    miss = 0.0 if worst is None else worst.miss
+    made_us = forecast.made_us if forecast is not None else before.made_us if before is not None else 0
+    books.pressure = SetPressure(books.now_us, level, slo_id, miss, made_us, reason)
+    books.decisions.append(books.pressure)
+
+
+def _worst(books: Books, forecast: ForecastMade) -> SloForecast | None:
+    """The likeliest miss among the open Tier 1 promises that room can still help."""
+    found = [
+        one
+        for one in forecast.slos
+        if (slo := books.slos.get(one.slo_id)) is not None and _may_still_be_met(slo)
+    ]
+    return max(found, key=lambda one: (one.miss, one.slo_id), default=None)
+
+
+def _may_still_be_met(slo: SloBook) -> bool:
+    """A Tier 1 promise that is neither kept nor broken; one of which a task has failed is not helped by room."""
+    is_settled = slo.finished_us is not None or slo.state is SloState.MISSED
+    return slo.tier == 1 and slo.open > 0 and not slo.broken and not is_settled
+
+
+def _top(books: Books) -> int:
+    """The longest ladder of a Tier 2 task that has not ended; 1 if there is none, for Tier 3 can be held."""
+    ladders = [len(b.plan.ladder) for b in books.tasks.values() if b.plan.tier == 2 and b.state not in ENDED]
+    return max(1, *ladders) if ladders else 1
+
+
+def _victims_would_help(books: Books) -> bool:
+    """Whether a Tier 1 task that waits for room would get it from lower tasks, once its slack has run out."""
+    for queue in books.queues.values():
+        head = queue.head(books.tasks) if queue.tier == 1 else None
+        if head is None or books.room.find(queue.demand) is not None:
+            continue
+        if victims_for(books, books.tasks[head[2]], is_desperate=True):
+            return True
+    return False
+
+
+def _tier_1_waits_for(books: Books, book: TaskBook) -> bool:
+    """Whether an unfinished Tier 1 task lies downstream."""
+    seen, stack = {book.plan.task_id}, list(book.downstream)
+    while stack:
+        task_id = stack.pop()
+        if task_id in seen:
+            continue
+        seen.add(task_id)
+        if task_id in books.critical:
+            return True
+        stack += books.tasks[task_id].downstream
+    return False
+
+
+def _age(books: Books, forecast: ForecastMade) -> str:
+    return format_duration(max(0, books.now_us - forecast.made_us) // SECOND_US * SECOND_US)
+
+
+def is_by_pressure(plan: TaskPlan, failures: int, mode: str) -> bool:
+    """Whether a task is in this mode because of pressure, and not of its failures."""
+    return mode not in ("full", mode_after(plan, failures))
