@@ -46,6 +46,9 @@ from prometheus.scheduler.snapshot import Foreseen
 from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
 
 VERSION = 1
+NEWER = {"CapacityChanged": 2, "Capacity": 2}  # kinds that have grown; their version 1 is read, too
+
+Coming = tuple[tuple[int, Capacity], ...]  # (instant, what the machine is from then on)
 
 _T = TypeVar("_T")
 
@@ -87,14 +90,19 @@ def decode_plan(text: str) -> RunPlan:
     return _decode({"RunPlan": _plan_of}, {"k": "RunPlan", **_parse(text, "run plan")})
 
 
-def encode_capacity(capacity: Capacity) -> str:
-    """A capacity as JSON text, with its version."""
-    return _dump({"v": VERSION, **_capacity_to_json(capacity)})
+def encode_capacity(capacity: Capacity, coming: Coming = ()) -> str:
+    """A capacity as JSON text, with its version and the changes that were announced with it."""
+    return _dump({"v": 2, **_capacity_to_json(capacity), "coming": _coming_to_json(coming)})
 
 
 def decode_capacity(text: str) -> Capacity:
     """The capacity of `encode_capacity`; `StoreError` where it cannot be read."""
     return _decode({"Capacity": _capacity_of}, {"k": "Capacity", **_parse(text, "capacity")})
+
+
+def decode_coming(text: str) -> Coming:
+    """The changes of `encode_capacity`; `StoreError` where they cannot be read."""
+    return _decode({"Capacity": _coming_of}, {"k": "Capacity", **_parse(text, "capacity")})
 
 
 def encode_foreseen(foreseen: Foreseen) -> str:
@@ -169,8 +177,14 @@ def event_to_json(event: Event) -> Json:
             }
         case RunOpened(at_us, run):
             return {"v": 1, "k": "RunOpened", "at_us": at_us, "run": _plan_to_json(run)}
-        case CapacityChanged(at_us, capacity):
-            return {"v": 1, "k": "CapacityChanged", "at_us": at_us, "capacity": _capacity_to_json(capacity)}
+        case CapacityChanged(at_us, capacity, coming):
+            return {
+                "v": 2,
+                "k": "CapacityChanged",
+                "at_us": at_us,
+                "capacity": _capacity_to_json(capacity),
+                "coming": _coming_to_json(coming),
+            }
         case _:
             assert_never(event)
 
@@ -257,7 +271,7 @@ def decision_of(value: Json) -> Decision:
 
 
 _EVENTS: Mapping[str, Callable[[Json], Event]] = {
-    "CapacityChanged": lambda o: CapacityChanged(o["at_us"], _capacity_of(o["capacity"])),
+    "CapacityChanged": lambda o: CapacityChanged(o["at_us"], _capacity_of(o["capacity"]), _coming_of(o)),
     "ForecastMade": lambda o: ForecastMade(
         o["at_us"], o["made_us"], o["samples"], tuple(_slo_forecast_of(one) for one in o["slos"])
     ),
@@ -308,10 +322,10 @@ def _decode(table: Mapping[str, Callable[[Json], _T]], value: Json) -> _T:
         kind, version = value["k"], value["v"]
     except (KeyError, TypeError) as error:
         raise StoreError(f"a record of the ledger has no kind or version: {str(value)[:200]}") from error
-    if kind not in table or version != VERSION:
+    if kind not in table or version not in range(VERSION, NEWER.get(kind, VERSION) + 1):
         raise StoreError(
             f"the ledger holds a record {kind!r} of version {version!r}, which this program does not know",
-            allowed=f"{', '.join(table)}, of version {VERSION}",
+            allowed=f"{', '.join(table)}, of version {NEWER.get(kind, VERSION)} or before",
             hint="the ledger was written by a newer program: use that one, or a later one",
         )
     try:
@@ -351,6 +365,14 @@ def _capacity_to_json(capacity: Capacity) -> Json:
 def _capacity_of(o: Json) -> Capacity:
     bins = tuple(Bin(b["bin_id"], b["cpu_milli"], b["memory_mib"], tuple(b["gpu_milli"])) for b in o["bins"])
     return Capacity(bins, _pools_of(o["pools"]))
+
+
+def _coming_to_json(coming: Coming) -> Json:
+    return [[at_us, _capacity_to_json(capacity)] for at_us, capacity in coming]
+
+
+def _coming_of(o: Json) -> Coming:
+    return tuple((at_us, _capacity_of(capacity)) for at_us, capacity in o.get("coming", ()))
 
 
 def _pools_of(o: Json) -> tuple[tuple[str, int], ...]:

@@ -89,6 +89,7 @@ class MemoryLedger:
             attempts=tuple(attempt for task in tasks for attempt in self.attempts(task.task_id)),
             slos=tuple(slos),
             pressure=rows.pressure,
+            coming=rows.coming,
         )
 
     def turns(self, after: int = 0, limit: int | None = None) -> Iterator[Turn]:

@@ -59,12 +59,13 @@ class Rows:
     attempts: dict[tuple[str, int], AttemptRow] = field(default_factory=dict)
     slos: dict[str, SloRow] = field(default_factory=dict)
     pressure: SetPressure | None = None  # what was last said of it
+    coming: tuple[tuple[int, Capacity], ...] = ()  # announced with the capacity
 
     def absorb(self, changed: Rows) -> None:
         """Take over the rows of `changed`."""
         self.at_us = changed.at_us
         if changed.capacity is not None:
-            self.capacity = changed.capacity
+            self.capacity, self.coming = changed.capacity, changed.coming
         if changed.pressure is not None:
             self.pressure = changed.pressure
         self.runs.update(changed.runs)
@@ -93,6 +94,8 @@ def differences(kept: Rows, rebuilt: Rows) -> list[str]:
     found = []
     if kept.capacity != rebuilt.capacity:
         found.append(f"capacity: the row says {kept.capacity!r}, the log {rebuilt.capacity!r}")
+    if kept.coming != rebuilt.coming:
+        found.append(f"coming capacity: the row says {kept.coming!r}, the log {rebuilt.coming!r}")
     if kept.pressure != rebuilt.pressure:
         found.append(f"pressure: the row says {kept.pressure!r}, the log {rebuilt.pressure!r}")
     for kind, ours, theirs in (
@@ -147,7 +150,7 @@ class _Turn:
                 if self._run(event.run.run_id) is None:
                     self._open(event.run)
             case CapacityChanged():
-                self.changed.capacity = event.capacity
+                self.changed.capacity, self.changed.coming = event.capacity, event.coming
             case ForecastMade():
                 self._foreseen(event)
             case TaskAsked() | TimePassed():

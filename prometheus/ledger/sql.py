@@ -19,7 +19,13 @@ from prometheus.ledger import statements as st
 from prometheus.ledger import tables
 from prometheus.ledger.backend import Backend
 from prometheus.ledger.contract import LeaseLostError, RecordedOverride, StaleRevisionError, Turn
-from prometheus.ledger.encoding import decode_capacity, decode_turn, encode_capacity, encode_turn
+from prometheus.ledger.encoding import (
+    decode_capacity,
+    decode_coming,
+    decode_turn,
+    encode_capacity,
+    encode_turn,
+)
 from prometheus.ledger.projection import Rows, differences, fold
 from prometheus.ledger.workingset import WorkingSet
 from prometheus.scheduler.decisions import Decision, SetPressure
@@ -104,7 +110,7 @@ class SqlLedger:
         sql = self._sql
         if changed.capacity is not None:
             cursor.execute(sql.delete_capacity)
-            cursor.execute(sql.insert_capacity, (1, encode_capacity(changed.capacity)))
+            cursor.execute(sql.insert_capacity, (1, encode_capacity(changed.capacity, changed.coming)))
         if changed.pressure is not None:
             cursor.execute(sql.delete_pressure)
             cursor.execute(sql.insert_pressure, st.pressure_insert(changed.pressure))
@@ -342,6 +348,7 @@ def _load(connection: sa.Connection) -> Snapshot:
             )
         ),
         pressure=None if pressure is None else SetPressure(*pressure),
+        coming=() if capacity is None else decode_coming(capacity),
     )
 
 
@@ -354,4 +361,5 @@ def _rows_of(snapshot: Snapshot) -> Rows:
         attempts={(row.task_id, row.attempt): row for row in snapshot.attempts},
         slos={slo.slo_id: slo for slo in snapshot.slos},
         pressure=snapshot.pressure,
+        coming=snapshot.coming,
     )

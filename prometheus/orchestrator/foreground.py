@@ -231,6 +231,7 @@ def _own(snapshot: Snapshot, run_id: str) -> Snapshot:
         attempts=tuple(attempt for attempt in snapshot.attempts if attempt.task_id in ids),
         slos=tuple(slo for slo in snapshot.slos if slo.run_id == run_id),
         pressure=snapshot.pressure,
+        coming=snapshot.coming,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prometheus.core.instants import from_us
+from prometheus.scheduler import announced
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.reservation import BIN_US, Amounts, said_of
 from prometheus.scheduler.reserving import plan
@@ -30,6 +31,7 @@ def what_is_kept(books: Books, book: TaskBook) -> Kept | None:
     reservation, capacity = books.reservation, books.room.totals()
     if reservation.is_stale or books.now_us - reservation.made_us >= books.policy.replan_us:
         plan(books)
+        announced.withhold(books)
         _open_windows(books)
     here = books.now_us // BIN_US
     own = reservation.close_window(book.plan.task_id)

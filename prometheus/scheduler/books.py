@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
-from prometheus.core.demand import Demand
+from prometheus.core.demand import Capacity, Demand
 from prometheus.core.instants import MINUTE_US
 from prometheus.scheduler.decisions import Decision, SetPressure
 from prometheus.scheduler.events import ForecastMade
@@ -178,6 +178,7 @@ class Books:
     forecast: ForecastMade | None = None  # the latest
     is_forecast_new: bool = False  # it came in this turn
     pressure: SetPressure | None = None  # what was last said of it; None = there has been none
+    coming: tuple[tuple[int, Capacity], ...] = ()  # changes of capacity that are announced and not here yet
     reservation: Reservation = field(default_factory=Reservation)
     critical: dict[str, TaskBook] = field(default_factory=dict)  # Tier 1 tasks that have not ended
     tasks: dict[str, TaskBook] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from prometheus.scheduler import forking, opening, pressing, verbs
+from prometheus.scheduler import announced, forking, opening, pressing, verbs
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.decisions import Decision
 from prometheus.scheduler.dispatching import dispatch
@@ -158,8 +158,7 @@ class Scheduler:
             case RunOpened():
                 opening.open_run(self._books, event.run)
             case CapacityChanged():
-                self._books.room.set_capacity(event.capacity)
-                self._books.reservation.is_stale = True
+                announced.take(self._books, event.capacity, event.coming)
             case TaskAsked():
                 verbs.ask(self._books, event)
             case _:
@@ -226,6 +225,9 @@ class Scheduler:
                 judge(books, books.slos[key])
                 continue
             if kind in opening.LOOKING_AGAIN:
+                continue
+            if kind == announced.ALARM:
+                announced.switch(books)
                 continue
             book = books.tasks[key]
             if kind == "timeout":

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 
-from prometheus.scheduler import admitting, pressing
+from prometheus.scheduler import admitting, announced, pressing
 from prometheus.scheduler.books import Books, ReadyQueue, TaskBook
 from prometheus.scheduler.decisions import RefuseStart, StartAttempt
 from prometheus.scheduler.moving import move
@@ -117,7 +117,7 @@ def _dispatch(books: Books, tier: int | None, wall: _Wall) -> list[TaskBook]:
             blocked.append(book)
             if book.refused_for != shortage:
                 book.refused_for = shortage
-                reason = books.room.explain(queue.demand, shortage)
+                reason = books.room.explain(queue.demand, shortage) + announced.said_of(books, queue.demand)
                 books.decisions.append(RefuseStart(books.now_us, book.plan.task_id, reason))
             heapq.heappop(heads)
             continue

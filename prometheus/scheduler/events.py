@@ -48,10 +48,11 @@ class Verb(StrEnum):
 
 @value
 class CapacityChanged:
-    """What may be in use at once is this from now on."""
+    """What may be in use at once is this from now on, until the first of the changes that are announced with it."""
 
     at_us: int
     capacity: Capacity
+    coming: tuple[tuple[int, Capacity], ...] = ()  # (instant, what it is from then on), ascending
 
 
 @value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from prometheus.scheduler import admitting
+from prometheus.scheduler import admitting, announced
 from prometheus.scheduler.books import Books, RunBook, SloBook, TaskBook
 from prometheus.scheduler.events import Failure
 from prometheus.scheduler.moving import BROKEN, saved_by
@@ -113,7 +113,7 @@ def restore(books: Books, snapshot: Snapshot) -> None:
     """Fill empty books from rows."""
     books.now_us, books.pressure = snapshot.at_us, snapshot.pressure
     if snapshot.capacity is not None:
-        books.room.set_capacity(snapshot.capacity)
+        announced.take(books, snapshot.capacity, snapshot.coming)
     attempts: dict[str, list[AttemptRow]] = {}
     for attempt in snapshot.attempts:
         attempts.setdefault(attempt.task_id, []).append(attempt)
@@ -244,6 +244,7 @@ def fingerprint(books: Books) -> dict[str, Any]:
     return {
         "now_us": books.now_us,
         "pressure": books.pressure,
+        "coming": books.coming,
         "tasks": {
             task_id: (
                 book.state,

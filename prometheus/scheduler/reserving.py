@@ -10,16 +10,27 @@ plans as the one before it would have.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from prometheus.core.demand import Demand
+from prometheus.scheduler import announced
+from prometheus.scheduler.announced import Gap
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.packing import FIELD_BITS, LIMIT, guards, pack, unpack
+from prometheus.scheduler.plan import TaskPlan
 from prometheus.scheduler.reservation import BIN_US, Amounts
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.states import DONE, HOLDING_ROOM, TaskState
 
 CAPS = (3, 4, 5, 6, 7, 8)  # eighths of the machine's cores
+SMALL = {
+    "cpu": 1_000,
+    "gpu": 1_000,
+    "memory": 1_024,
+}  # of what a machine will lose, the parts that go one by one
+PARTS_AT_MOST = 64
+_NOBODY = TaskBook(TaskPlan("", "", "", 1, Demand(0)))  # stands for what is lost; it takes nothing by itself
 PLANNED_AT_MOST = 5_000  # tasks; of more, those with the earliest latest starts
 
 
@@ -28,10 +39,12 @@ def plan(books: Books) -> None:
     reservation = books.reservation
     reservation.made_us, reservation.is_stale = books.now_us, False
     work = _work_of(books)
+    gaps = announced.gaps(books) if work.books else []
     for eighths in CAPS:
-        found = _schedule(work, eighths, may_fail=eighths < CAPS[-1])
+        seen = _beside(work, gaps, eighths) if gaps else work
+        found = _schedule(seen, eighths, may_fail=eighths < CAPS[-1])
         if found is not None:
-            reservation.planned = _by_bin(work, found)
+            reservation.planned = _by_bin(seen, found)
             return
     raise AssertionError("the whole machine is always a plan")
 
@@ -57,6 +70,7 @@ class _Work:
     free: list[int]  # what the machine has of each resource; cores first
     widest: int  # cores of the widest task
     guard: int
+    places: dict[str, int]  # resource -> its field
 
 
 def _work_of(books: Books) -> _Work:
@@ -118,6 +132,41 @@ def _work_of(books: Books) -> _Work:
         [min(capacity.get(name, 0), LIMIT) for name in names],
         max((book.plan.demand.cpu_milli for book in chosen), default=0),
         guards(len(names)),
+        place_of,
+    )
+
+
+def _beside(work: _Work, gaps: Sequence[Gap], eighths: int) -> _Work:
+    """The same work on a machine that will be smaller: what it loses is as many small tasks that nothing goes before.
+
+    They are small, so that each takes the first room that gets free, as the loss does. Their numbers are negative,
+    which puts them before all others and finds them at the end of the arrays. Of cores that the cap leaves unused
+    none is lost.
+    """
+    spared = work.free[0] - work.free[0] * eighths // 8
+    needs: list[int] = []
+    begins: list[int] = []
+    lengths: list[int] = []
+    for begin_us, end_us, name, amount in gaps:
+        left = amount - spared if name == "cpu" else amount
+        if name not in work.places or left <= 0:
+            continue
+        step = max(SMALL.get(name, 1), -(-left // PARTS_AT_MOST))
+        for part in range(0, left, step):
+            needs.append(min(step, left - part) << (work.places[name] * FIELD_BITS))
+            begins.append(begin_us)
+            lengths.append(end_us - begin_us)
+    count = len(needs)
+    return replace(
+        work,
+        books=work.books + [_NOBODY] * count,
+        needs=work.needs + needs,
+        earliest=work.earliest + begins,
+        typical=work.typical + lengths,
+        due=work.due + [NEVER_US] * count,
+        waits=work.waits + [0] * count,
+        after_it=[*work.after_it, *([] for _ in needs)],
+        ready=work.ready + [(begin_us, place - count) for place, begin_us in enumerate(begins)],
     )
 
 

@@ -97,9 +97,10 @@ class Snapshot:
     """Everything that a scheduler needs to go on; attempts of closed tasks included, in order."""
 
     at_us: int  # instant of the last turn
-    capacity: Capacity | None
+    capacity: Capacity | None  # as it was last told; of `coming`, what is due by `at_us` has come since
     runs: tuple[RunRow, ...]
     tasks: tuple[TaskRow, ...]
     attempts: tuple[AttemptRow, ...]
     slos: tuple[SloRow, ...]
     pressure: SetPressure | None = None  # what was last said of it
+    coming: tuple[tuple[int, Capacity], ...] = ()  # the changes that were announced with the capacity

@@ -36,6 +36,7 @@ from prometheus.scheduler.events import (
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
 
+SMALL = Capacity((Bin("laptop", 2_000, 16_000),))
 LAPTOP = Capacity((Bin("laptop", 8_000, 16_000, (1_000,)),), (("db", 4),))
 
 
@@ -88,7 +89,7 @@ def a_short_night(plan: RunPlan | None = None) -> list[Said]:
     return [
         Said(
             1_000,
-            (CapacityChanged(1_000, LAPTOP), RunOpened(1_000, plan)),
+            (CapacityChanged(1_000, LAPTOP, ((9_000, SMALL),)), RunOpened(1_000, plan)),
             (ready(1_000, c), start(1_000, c, 1)),
         ),
         Said(
@@ -158,6 +159,7 @@ counts = st.none() | st.integers(0, 2**53)
 pools = st.lists(st.tuples(texts, numbers), max_size=2).map(tuple)
 bins = st.builds(Bin, texts, numbers, numbers, st.lists(numbers, max_size=2).map(tuple))
 capacities = st.builds(Capacity, st.lists(bins, max_size=2).map(tuple), pools)
+comings = st.lists(st.tuples(instants, capacities), max_size=2).map(tuple)
 demands = st.builds(Demand, numbers, numbers, numbers, pools)
 some_ids = st.lists(ids, max_size=2).map(tuple)
 tasks = st.builds(
@@ -208,7 +210,7 @@ slo_forecasts = st.builds(
 def events_of(text: st.SearchStrategy[str]) -> dict[type[Event], st.SearchStrategy[Event]]:
     """A strategy for each type of event, with `text` where people or programs write freely."""
     return {
-        CapacityChanged: st.builds(CapacityChanged, instants, capacities),
+        CapacityChanged: st.builds(CapacityChanged, instants, capacities, comings),
         RunOpened: st.builds(RunOpened, instants, plans),
         AttemptStarted: st.builds(AttemptStarted, instants, ids, numbers),
         AttemptCheckpointed: st.builds(AttemptCheckpointed, instants, ids, numbers, text),

@@ -11,7 +11,7 @@ from prometheus.ledger.contract import LeaseHeldError, LeaseLostError, Ledger, S
 from prometheus.scheduler.decisions import CloseRun, SetPressure, SetTask
 from prometheus.scheduler.events import AttemptSucceeded, Failure, RunOpened, TimePassed
 from prometheus.scheduler.states import AttemptState, RunState, SloState, StopCause, TaskState
-from tests.ledger.records import LAPTOP, Said, a_short_night, plan_of
+from tests.ledger.records import LAPTOP, SMALL, Said, a_short_night, plan_of
 from tests.ledger.shelves import Opener
 
 KNOWN = datetime(2027, 1, 4, 12, tzinfo=UTC)
@@ -129,7 +129,7 @@ def test_a_snapshot_holds_everything_in_the_order_of_the_plans(opener: Opener) -
         [Said(2_000, (RunOpened(2_000, plans[0]),)), Said(2_000, (RunOpened(2_000, plans[1]),))],
     )
     snapshot = ledger.load()
-    assert (snapshot.at_us, snapshot.capacity) == (2_000, LAPTOP)
+    assert (snapshot.at_us, snapshot.capacity, snapshot.coming) == (2_000, LAPTOP, ((9_000, SMALL),))
     assert [run.plan.pipeline for run in snapshot.runs] == ["m", "a", "z"]
     assert [task.job for task in snapshot.tasks] == list("cabdcba")
     assert [(row.task_id[-1], row.attempt) for row in snapshot.attempts] == [

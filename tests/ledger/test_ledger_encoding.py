@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from prometheus.core.errors import StoreError
 from prometheus.ledger import statements
 from prometheus.ledger.encoding import (
+    NEWER,
     decision_of,
     decision_to_json,
     decode_capacity,
+    decode_coming,
     decode_plan,
     decode_turn,
     encode_capacity,
@@ -23,7 +25,14 @@ from prometheus.ledger.encoding import (
     event_to_json,
 )
 from prometheus.scheduler.decisions import Decision
-from prometheus.scheduler.events import AttemptFailed, AttemptSucceeded, Event, Failure, TimePassed
+from prometheus.scheduler.events import (
+    AttemptFailed,
+    AttemptSucceeded,
+    CapacityChanged,
+    Event,
+    Failure,
+    TimePassed,
+)
 from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, TaskRow
 from tests.ledger import records
 
@@ -40,7 +49,7 @@ def test_an_event_reads_back_as_it_was(kind: type[Event]) -> None:
     @given(EVENTS[kind])
     def check(event: Event) -> None:
         written = json.loads(json.dumps(event_to_json(event)))
-        assert (written["v"], written["k"]) == (1, kind.__name__)
+        assert (written["v"], written["k"]) == (NEWER.get(kind.__name__, 1), kind.__name__)
         assert event_of(written) == event
 
     check()
@@ -71,6 +80,16 @@ def test_a_turn_reads_back_as_it_was(events: list[Event], decisions: list[Decisi
 def test_plans_and_capacities_read_back_as_they_were(plan: object, capacity: object) -> None:
     assert decode_plan(encode_plan(plan)) == plan  # type: ignore[arg-type]
     assert decode_capacity(encode_capacity(capacity)) == capacity  # type: ignore[arg-type]
+    assert decode_coming(encode_capacity(records.LAPTOP, ((7, capacity),))) == ((7, capacity),)  # type: ignore[arg-type]
+
+
+def test_what_grew_is_read_as_it_was_written_before() -> None:
+    old = event_to_json(CapacityChanged(5, records.LAPTOP))
+    old["v"] = 1
+    del old["coming"]
+    assert event_of(old) == CapacityChanged(5, records.LAPTOP)
+    with pytest.raises(StoreError, match="of version 2 or before"):
+        event_of({**old, "v": 3})
 
 
 @given(st.lists(st.one_of(*records.events_of(records.odd_texts).values()), max_size=4))
@@ -145,7 +164,9 @@ def test_no_field_is_forgotten() -> None:
     for record, value in zip([*events, *decisions], [*written["events"], *written["decisions"]], strict=True):
         assert names_in_json(value) == names_in(record)
     assert names_in_json(json.loads(encode_plan(records.plan_of()))) == names_in(records.plan_of())
-    assert names_in_json(json.loads(encode_capacity(records.LAPTOP))) == names_in(records.LAPTOP)
+    capacity = json.loads(encode_capacity(records.LAPTOP))
+    assert capacity.pop("coming") == []
+    assert names_in_json(capacity) == names_in(records.LAPTOP)
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ class CoreMachine(RuleBasedStateMachine):
         self.refusal: dict[str, str] = {}
         self.stopped_for: dict[str, str] = {}
         self.offered = machine()
+        self.coming: list[tuple[int, int, int]] = []  # instant, cores, units of the pool
         self.opened = 0
         self.capacity = (0, 0, 0)
         self.pressure = 0
@@ -123,6 +124,9 @@ class CoreMachine(RuleBasedStateMachine):
                 and self.in_flight.get(event.task_id) == event.attempt
             ):
                 del self.in_flight[event.task_id]
+        while self.coming and self.coming[0][0] <= self.now_us:
+            _, cpu, db = self.coming.pop(0)
+            self.capacity, self.offered = (cpu * 1000, 4096, db), machine(cpu, 4096, db=db)
         decisions = self.core.handle(events)
         self.ledger.commit(self.epoch, self.ledger.revision() + 1, self.core.now_us, events, decisions)
         for decision in decisions:
@@ -169,6 +173,7 @@ class CoreMachine(RuleBasedStateMachine):
     def _set_capacity(self, cpu: int, db: int) -> None:
         self.capacity = (cpu * 1000, 4096, db)
         self.offered = machine(cpu, 4096, db=db)
+        self.coming = []
         self.feed(CapacityChanged(self.now_us, self.offered))
 
     @initialize(cpu=st.integers(1, 4), db=st.integers(0, 2))
@@ -236,6 +241,21 @@ class CoreMachine(RuleBasedStateMachine):
     def capacity_changes(self, cpu: int, db: int) -> None:
         self._set_capacity(cpu, db)
 
+    @rule(
+        changes=st.lists(
+            st.tuples(
+                st.sampled_from((0, 1, 4 * 60, 11 * 60, 60 * 60)), st.integers(1, 4), st.integers(0, 2)
+            ),
+            max_size=3,
+        )
+    )
+    def capacity_is_announced(self, changes: list[tuple[int, int, int]]) -> None:
+        self.coming = sorted(
+            ((self.now_us + s * SECOND_US, cpu, db) for s, cpu, db in changes), key=lambda one: one[0]
+        )
+        told = tuple((at_us, machine(cpu, 4096, db=db)) for at_us, cpu, db in self.coming)
+        self.feed(CapacityChanged(self.now_us, self.offered, told))
+
     @precondition(lambda self: self.plans)
     @rule(data=st.data(), verb=st.sampled_from(Verb))
     def operator_asks(self, data: st.DataObject, verb: Verb) -> None:
@@ -263,7 +283,8 @@ class CoreMachine(RuleBasedStateMachine):
         theirs, ours = rebuilt.fingerprint(), self.core.fingerprint()
         for part, values in ours.items():
             assert theirs[part] == values, f"{part}: {_difference(theirs[part], values)}"
-        again = CapacityChanged(self.now_us, self.offered)  # says nothing new, and has both plan anew
+        told = tuple((at_us, machine(cpu, 4096, db=db)) for at_us, cpu, db in self.coming)
+        again = CapacityChanged(self.now_us, self.offered, told)  # nothing new, and it has both plan anew
         went_on = _without_refusals(self.core.handle([again]))
         self.core = rebuilt
         assert _without_refusals(self.feed(again)) == went_on
