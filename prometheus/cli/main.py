@@ -13,7 +13,19 @@ import typer
 import typer.core
 
 from prometheus import __version__
-from prometheus.cli import calendar, data, database, decisions, doctor, plan, research, run, simulate, status
+from prometheus.cli import (
+    calendar,
+    data,
+    database,
+    decisions,
+    doctor,
+    plan,
+    research,
+    run,
+    simulate,
+    status,
+    whatif,
+)
 from prometheus.cli.complain import complain
 
 # Wrong use that typer itself finds; it prints that and exits 2. Its exceptions' common base has no public name.
@@ -70,6 +82,9 @@ app.command("status", short_help="What runs, what waits, what is late.")(status.
 app.command("why", short_help="Everything that stands before a task.")(status.why)
 app.command("plan", short_help="What would run when.")(plan.plan)
 app.command("simulate", short_help="The scheduler over a workload file, in virtual time.")(simulate.simulate)
+app.command("whatif", short_help="Tonight with something changed; how large a machine is enough.")(
+    whatif.whatif
+)
 app.command("decisions", short_help="What the engines decided, and from what.")(decisions.decisions)
 app.command("doctor", short_help="Find what is wrong with this machine.")(doctor.doctor)
 app.add_typer(calendar.app, name="calendar")

@@ -59,6 +59,14 @@ _RULES = """
 .desk .t1{fill:var(--t1)}.desk .t2{fill:var(--t2)}.desk .t3{fill:var(--t3)}
 .desk .e1,.desk .e2,.desk .e3{fill:none;stroke-width:1.2;stroke-dasharray:3 2}
 .desk .e1{stroke:var(--t1)}.desk .e2{stroke:var(--t2)}.desk .e3{stroke:var(--t3)}
+.desk .whisker{stroke:var(--soft);stroke-width:1.3;fill:none}
+.desk .c1,.desk .c2,.desk .c3{fill:none;stroke-width:1;stroke-linecap:round;opacity:.55}
+.desk .c1{stroke:var(--t1)}.desk .c2{stroke:var(--t2)}.desk .c3{stroke:var(--t3)}
+.desk .bold{stroke-width:2.2;opacity:1}
+.desk .band1,.desk .band2,.desk .band3{opacity:.16}
+.desk .band1{fill:var(--t1)}.desk .band2{fill:var(--t2)}.desk .band3{fill:var(--t3)}
+.desk .hollow1,.desk .hollow2,.desk .hollow3{fill:var(--paper);stroke-width:2}
+.desk .hollow1{stroke:var(--t1)}.desk .hollow2{stroke:var(--t2)}.desk .hollow3{stroke:var(--t3)}
 .desk .failed{fill:url(#desk-hatch);stroke:var(--bad);stroke-width:1.2}
 .desk .hatch{stroke:var(--bad);stroke-width:1.6}
 .desk .cross{fill:none;stroke:var(--bad);stroke-width:2;stroke-linecap:round}

@@ -45,4 +45,4 @@ def test_every_command_answers_in_json_and_takes_a_home() -> None:
 
 
 def test_what_belongs_to_later_releases_is_absent_rather_than_a_stub() -> None:
-    assert not {"up", "whatif", "backfill", "retry", "hold"} & set(commands())
+    assert not {"up", "backfill", "retry", "hold"} & set(commands())

@@ -1,0 +1,364 @@
+"""What `prometheus whatif` says: tables for people, and the same as scenes for the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from prometheus.cli.face import cell, table
+from prometheus.core.instants import HOUR_US, MINUTE_US, SECOND_US, from_us
+from prometheus.monitoring.axis import clock_words
+from prometheus.monitoring.capacities import Capacities, Curve, draw_capacities
+from prometheus.monitoring.prospects import MOST_ROWS, Fan, Prospect, Prospects, draw_prospects, percent
+from prometheus.orchestrator.whatif.comparing import Comparison, Outcome, Row, never_words
+from prometheus.orchestrator.whatif.shares import Share
+from prometheus.orchestrator.whatif.sweeping import KEPT, NEEDED, Smallest, Sweep, Verdict, plain_size
+
+if TYPE_CHECKING:
+    from prometheus.cli.face import Face
+    from prometheus.orchestrator.tonight import Promise
+
+ROWS = 24  # promises in a table for people; --json has all
+LITTLE_CORE_HOURS = 0.05  # are not told
+COLUMNS = 6  # promises that a sweep's table has columns for
+
+
+def tell(face: Face, found: Comparison) -> None:
+    """The answer, for people: what was changed, the table, what is to be known beside."""
+    face.out.print(cell(_heading(found.name, found.now_us)))
+    for said in [*found.words, *changed_warnings(found)]:
+        face.out.print(cell(f"  {said}"))
+    if found.words and found.makes_no_difference:
+        face.out.print(
+            f"It makes no difference: no promise ends at another instant in any of {found.samples} nights."
+        )
+    _table(face, found)
+    if lower := lower_words(found):
+        face.out.print(lower)
+    face.err.print(cell(_error_words(found.samples, found.seed)))
+    for note in found.notes:
+        face.err.print(cell(f"- {note}"))
+    if found.is_forecast:
+        face.err.print("nothing was changed: --cpu, --close, --slower and others ask what would be otherwise")
+
+
+def tell_sweep(face: Face, found: Sweep) -> None:
+    """The answer of a sweep, for people."""
+    face.out.print(cell(_heading(found.name, found.now_us)))
+    for said in found.words:
+        face.out.print(cell(f"  {said}"))
+    face.out.print(cell(enough_words(found)))
+    shown = table("size", "nights", *_columns(found), "Tier 3 core-h", "cannot start")
+    for point in found.points:
+        misses = [percent(share.value) for share in point.missed]
+        if len(found.promises) > COLUMNS:
+            worst = min(range(len(misses)), key=[-share.value for share in point.missed].__getitem__)
+            kept = sum(point.keeps(place) for place in range(len(misses)))
+            misses = [
+                f"{kept} of {len(misses)}",
+                f"{misses[worst]} {label_of(found.promises[worst], found.promises)}",
+            ]
+        mark = " (now)" if point.size == found.present else ""
+        shown.add_row(
+            cell(found.swept.words(point.size) + mark),
+            str(point.samples),
+            *map(cell, misses),
+            f"{point.lower:.1f}",
+            str(len(point.never)) if point.never else "",
+        )
+    face.out.print(shown)
+    _smallest_table(face, found)
+    unsure = sum(one.verdict is Verdict.OPEN for one in found.smallest)
+    if unsure:
+        face.out.print(
+            f"{unsure} of {len(found.smallest)} are not resolved: so few samples cannot tell {100 * KEPT:g} % from a little "
+            f"less; {NEEDED} without a miss would (--samples)"
+        )
+    for said in never_words(found.points[0].never):
+        face.err.print(cell(f"- with {found.swept.words(found.points[0].size)} {said}"))
+    for note in found.notes:
+        face.err.print(cell(f"- {note}"))
+    face.err.print(f"seed {found.seed}; every size sees the same nights")
+
+
+def changed_warnings(found: Comparison) -> list[str]:
+    """What can never start, as it would be."""
+    known = {one.task.task_id for one in found.never_before}
+    new = [one for one in found.never if one.task.task_id not in known]
+    return never_words(new) + [f"(already so) {said}" for said in never_words(found.never_before)]
+
+
+def enough_words(found: Sweep) -> str:
+    """One sentence: the smallest size that keeps every promise, and how sure that is."""
+    if not found.promises:
+        return "no promise is open tonight, so any size keeps them all"
+    enough = found.enough
+    if enough is None or enough.size is None:
+        largest = found.swept.words(found.points[-1].size)
+        lost = [label_of(one.promise, found.promises) for one in found.smallest if one.size is None]
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+        return f"not even {largest} keep {', '.join(lost[:3])}{more} in {100 * KEPT:g} % of the nights"
+    what = found.swept.words(enough.size)
+    least = " (and it was the smallest tried)" if enough.is_first else ""
+    sure = "" if enough.verdict is Verdict.KEPT else f", by the samples: {_attained_words(enough)}"
+    return f"{what} keep every promise in {100 * KEPT:g} % of the nights{least}{sure}"
+
+
+def picture(found: Comparison) -> str:
+    """The comparison drawn."""
+    return draw_prospects(scene_of(found))
+
+
+def scene_of(found: Comparison) -> Prospects:
+    """What the picture of a comparison shows: the promises in most danger or most changed, by deadline."""
+    rows = _foremost(found.rows, MOST_ROWS)
+    marks = [found.now_us]
+    for row in rows:
+        for side in (row.before, row.after):
+            if side is not None:
+                marks.append(side.deadline_us)
+                marks += [at for at in (side.p50_us, side.p90_us, side.p99_us) if at is not None]
+    first = min(marks[1:], default=found.now_us)
+    start = max(found.now_us, first - 2 * HOUR_US) if first > found.now_us else found.now_us
+    notes = [_error_words(found.samples, found.seed), *changed_warnings(found), *found.notes]
+    if found.words and found.makes_no_difference:
+        notes.insert(0, f"It makes no difference in any of {found.samples} nights.")
+    if lower := lower_words(found):
+        notes.insert(0, lower)
+    return Prospects(
+        title="What if" if found.words else "Tonight as it is",
+        subtitle=_heading(found.name, found.now_us),
+        start_us=start - 5 * MINUTE_US,
+        end_us=max([*marks, start + HOUR_US]) + 10 * MINUTE_US,
+        now_us=found.now_us,
+        prospects=tuple(_prospect(row, found.rows) for row in rows),
+        changed=found.words,
+        remarks=tuple(notes),
+        left_out=len(found.rows) - len(rows),
+    )
+
+
+def picture_of_sweep(found: Sweep) -> str:
+    """The sweep drawn."""
+    return draw_capacities(scene_of_sweep(found))
+
+
+def scene_of_sweep(found: Sweep) -> Capacities:
+    """What the picture of a sweep shows."""
+    swept = found.swept
+    sizes = [point.size for point in found.points]
+    enough = found.enough
+    unit = {"cpu": "cores", "memory": "GB of memory", "gpu": "GPUs"}.get(
+        swept.what or "", f"units of the pool {swept.pool}"
+    )
+    curves = tuple(
+        Curve(
+            label_of(one.promise, found.promises),
+            one.promise.tier,
+            tuple(
+                (share.value, *share.interval()) for share in (point.missed[place] for point in found.points)
+            ),
+            None if one.size is None else sizes.index(one.size),
+            one.verdict is Verdict.KEPT,
+            "" if one.verdict is Verdict.KEPT or one.size is None else "not sure",
+        )
+        for place, one in enumerate(found.smallest)
+    )
+    order = sorted(
+        curves, key=lambda one: (-1 if one.smallest is None else -one.smallest - 2, one.tier, one.name)
+    )
+    order.sort(key=lambda one: len(sizes) if one.smallest is None else one.smallest, reverse=True)
+    return Capacities(
+        title=f"How many {unit}?",
+        subtitle=_heading(found.name, found.now_us),
+        unit=unit,
+        sizes=tuple(plain_size(swept, size) for size in sizes),
+        curves=tuple(order),
+        lower=tuple(point.lower for point in found.points),
+        allowed=1 - KEPT,
+        present=None if found.present is None else plain_size(swept, found.present),
+        enough=None if enough is None or enough.size is None else sizes.index(enough.size),
+        changed=found.words,
+        remarks=(enough_words(found), f"{_drawn_words(found)}, seed {found.seed}", *found.notes),
+    )
+
+
+def label_of(promise: Promise, among: Sequence[Promise]) -> str:
+    """A promise's name, with its pipeline where there are several."""
+    several = len({one.pipeline for one in among}) > 1
+    return f"{promise.pipeline}: {promise.slo.name}" if several else promise.slo.name
+
+
+def _heading(name: str, now_us: int) -> str:
+    at = from_us(now_us)
+    return f"{name}, from {at:%a} {at.day} {at:%b %Y %H:%M} UTC on"
+
+
+def _table(face: Face, found: Comparison) -> None:
+    rows = _foremost(found.rows, ROWS)
+    if not rows:
+        face.out.print("no promise is open tonight")
+        return
+    compared = bool(found.words)
+    if compared:
+        shown = table(
+            "promise", "tier", "due UTC", "P(miss)", "then", "P50", "then", "later", "P90", "then", "later"
+        )
+    else:
+        shown = table("promise", "tier", "due UTC", "P(miss)", "P50", "P90")
+    promises = [row.promise for row in found.rows]
+    for row in rows:
+        first = [cell(label_of(row.promise, promises)), str(row.promise.tier), _due(row, found.now_us)]
+        before, after = row.before, row.after
+        if not compared:
+            shown.add_row(*first, _miss(before), *_finish(before, found))
+            continue
+        was, then = _finish(before, found), _finish(after, found)
+        shown.add_row(
+            *first,
+            _miss(before),
+            _miss(after),
+            was[0],
+            then[0],
+            _later(row.p50_later_us),
+            was[1],
+            then[1],
+            _later(row.p90_later_us),
+        )
+    face.out.print(shown)
+    if len(found.rows) > len(rows):
+        face.out.print(
+            f"and {len(found.rows) - len(rows)} more promises, less in danger and less changed; --json has all"
+        )
+
+
+def _foremost(rows: Sequence[Row], most: int) -> list[Row]:
+    """The rows in most danger or most changed, in their order."""
+    if len(rows) <= most:
+        return list(rows)
+
+    def weight(row: Row) -> tuple[float, float, int, int]:
+        before = 0.0 if row.before is None else row.before.missed.value
+        after = 0.0 if row.after is None else row.after.missed.value
+        return abs(after - before), max(before, after), -row.promise.tier, abs(row.p90_later_us or 0)
+
+    chosen = {row.promise.slo.slo_id for row in sorted(rows, key=weight, reverse=True)[:most]}
+    return [row for row in rows if row.promise.slo.slo_id in chosen]
+
+
+def _due(row: Row, near_us: int) -> str:
+    due = [clock_words(side.deadline_us, near_us) for side in (row.before, row.after) if side is not None]
+    return due[0] if due[0] == due[-1] else f"{due[0]}, then {due[-1]}"
+
+
+def _miss(side: Outcome | None) -> str:
+    return "no run" if side is None else percent(side.missed.value)
+
+
+def _finish(side: Outcome | None, found: Comparison) -> tuple[str, str]:
+    """P50 and P90 as clock times; what is not done while it was looked at ends after that."""
+    if side is None:
+        return "", ""
+    after = f"after {clock_words(found.until_us, found.now_us)}"
+    words = [after if at is None else clock_words(at, found.now_us) for at in (side.p50_us, side.p90_us)]
+    return words[0], words[1]
+
+
+def _later(later_us: int | None) -> str:
+    """As in +12 min, -45 s, =; whole minutes are enough from two on."""
+    if later_us is None:
+        return ""
+    size_us = abs(later_us)
+    if size_us < SECOND_US // 2:
+        return "="
+    sign = "+" if later_us > 0 else "-"
+    if size_us < 2 * MINUTE_US:
+        return f"{sign}{size_us / SECOND_US:.0f} s"
+    minutes = round(size_us / MINUTE_US)
+    return f"{sign}{minutes} min" if minutes < 60 else f"{sign}{minutes // 60} h {minutes % 60:02d} min"
+
+
+def lower_words(found: Comparison) -> str:
+    """What Tier 3 gets done; nothing where it has hardly anything to do."""
+    until = clock_words(found.until_us, found.now_us)
+    before, after = found.lower
+    if max(before, after) < LITTLE_CORE_HOURS:
+        return ""
+    if not found.words or abs(after - before) < LITTLE_CORE_HOURS:
+        return f"Tier 3: {before:.1f} core-hours of use by {until}"
+    return f"Tier 3: {before:.1f} core-hours of use by {until}, then {after:.1f} ({after - before:+.1f})"
+
+
+def _error_words(samples: int, seed: int) -> str:
+    none_high = Share(0, samples).interval()[1]
+    low, high = Share(round(0.1 * samples), samples).interval()
+    return (
+        f"{samples} nights drawn, seed {seed}, the same ones on both sides; so many tell 0 % from 0 to "
+        f"{100 * none_high:.1f} % and 10 % from {100 * low:.0f} to {100 * high:.0f} % (95 %)"
+    )
+
+
+def _prospect(row: Row, rows: Sequence[Row]) -> Prospect:
+    side = row.after or row.before
+    assert side is not None, "a promise is on one side at least"
+    moved = row.before is not None and row.before.deadline_us != side.deadline_us
+    return Prospect(
+        row.promise.slo.name,
+        row.promise.slo.run_id,
+        row.promise.tier,
+        side.deadline_us,
+        _fan(row.before),
+        _fan(row.after),
+        row.before.deadline_us if moved and row.before is not None else None,
+    )
+
+
+def _fan(side: Outcome | None) -> Fan | None:
+    return None if side is None else Fan(side.p50_us, side.p90_us, side.p99_us, side.missed.value)
+
+
+def _columns(found: Sweep) -> list[str]:
+    if len(found.promises) > COLUMNS:
+        return ["promises kept", "worst P(miss)"]
+    return [f"P(miss) {label_of(one, found.promises)}" for one in found.promises]
+
+
+def _smallest_table(face: Face, found: Sweep) -> None:
+    if not found.smallest:
+        return
+    shown = table("promise", "tier", "smallest", "kept in", "95 % sure")
+    order = sorted(found.smallest, key=lambda one: -(one.size if one.size is not None else 1 << 60))
+    for one in order[:ROWS]:
+        size = (
+            f"more than {found.swept.words(found.points[-1].size)}"
+            if one.size is None
+            else found.swept.words(one.size)
+        )
+        if one.is_first:
+            size += " or less"
+        shown.add_row(
+            cell(label_of(one.promise, found.promises)),
+            str(one.promise.tier),
+            size,
+            _attained_words(one),
+            {Verdict.KEPT: "yes", Verdict.BROKEN: "that it is not kept", Verdict.OPEN: "not resolved"}[
+                one.verdict
+            ],
+        )
+    face.out.print(shown)
+    if len(order) > ROWS:
+        face.out.print(f"and {len(order) - ROWS} more promises that need less; --json has all")
+
+
+def _attained_words(one: Smallest) -> str:
+    low, high = one.attained.interval()
+    return f"{100 * one.attained.value:.1f} % of {one.attained.samples} nights ({100 * low:.1f} to {100 * high:.1f} %)"
+
+
+def _drawn_words(found: Sweep) -> str:
+    counts = sorted({point.samples for point in found.points})
+    return (
+        f"{counts[0]} nights of each size"
+        if len(counts) == 1
+        else f"{counts[0]} to {counts[-1]} nights of each size"
+    )

@@ -1,0 +1,316 @@
+"""The picture of a sweep: how often each promise would be missed on machines of each size, and the smallest that keeps it.
+
+Three panels over one axis of sizes: the share of nights that miss, the smallest size for each promise, and what Tier 3 gets
+done. The share stands on a scale of square roots, for one night in two hundred and every second must both be seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import sqrt
+
+from prometheus.monitoring.page import Frame, document, frame_of
+from prometheus.monitoring.prospects import head, percent, tail
+from prometheus.monitoring.svg import Canvas, number, shorten, text_width
+from prometheus.monitoring.theme import Theme
+
+MOST_CURVES = 60
+LABELLED_AT_MOST = 3  # curves that carry their names
+TICKS = (0.0, 0.005, 0.02, 0.1, 0.25, 0.5, 1.0)
+
+_SMALL = 11.5
+_GUTTER = 210.0
+_RIGHT = 60.0
+_HIGH = 240.0
+_LOWER_HIGH = 80.0
+_ROW = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One promise: the share of nights that miss it at each size, with its 95 % interval."""
+
+    name: str
+    tier: int
+    misses: tuple[tuple[float, float, float], ...]  # (share, low, high), one a size
+    smallest: int | None  # place of the smallest size that keeps it; None = none of them does
+    is_sure: bool  # the samples prove it
+    note: str = ""  # beside it: what is not sure
+
+
+@dataclass(frozen=True, slots=True)
+class Capacities:
+    """Everything on one picture."""
+
+    title: str
+    subtitle: str
+    unit: str  # of the sizes, for the axis: cores
+    sizes: tuple[float, ...]  # ascending
+    curves: tuple[Curve, ...]
+    lower: tuple[float, ...]  # core-hours of Tier 3, one a size
+    allowed: float  # share of nights that may miss
+    present: float | None = None  # the size that there is
+    enough: int | None = None  # place of the smallest size that keeps all of them
+    changed: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Sizes laid over the plot."""
+
+    sizes: tuple[float, ...]
+    left: float
+    width: float
+
+    @property
+    def right(self) -> float:
+        return self.left + self.width
+
+    def x(self, size: float) -> float:
+        first, last = self.sizes[0], self.sizes[-1]
+        if last == first:
+            return self.left + self.width / 2
+        return self.left + self.width * (size - first) / (last - first)
+
+
+def draw_capacities(scene: Capacities, *, width: int = 1240, theme: Theme = "auto") -> str:
+    """The picture as one SVG document, `width` pixels wide (at least 320) and as high as it needs to be."""
+    frame = frame_of(width, _GUTTER)
+    canvas = Canvas()
+    y = head(canvas, frame, scene.title, scene.subtitle, scene.changed)
+    inset = 34.0 if frame.narrow else 0.0
+    scale = _Scale(
+        scene.sizes, frame.left + inset + 8, frame.plot - inset - (24.0 if frame.narrow else _RIGHT)
+    )
+    marks = Canvas()
+    top = y + 26
+    y = _misses(canvas, marks, scene, frame, scale, top)
+    y = _smallest(canvas, marks, scene, frame, scale, y + 34)
+    y = _lower(canvas, marks, scene, frame, scale, y + 30)
+    _uprights(canvas, marks, scene, scale, top, y)
+    canvas.append(marks)
+    y = _sizes(canvas, scene, frame, scale, y)
+    y = _legend(canvas, scene, frame, y)
+    y = tail(canvas, frame, scene.remarks, y)
+    return document(canvas, frame.width, y + 14, scene.title, describe_capacities(scene), theme)
+
+
+def describe_capacities(scene: Capacities) -> str:
+    """The picture in words, for those who do not see it."""
+    parts = [*scene.changed]
+    if scene.enough is not None:
+        parts.append(f"{number(scene.sizes[scene.enough])} {scene.unit} keep every promise")
+    for curve in scene.curves[:MOST_CURVES]:
+        if curve.smallest is None:
+            parts.append(f"{curve.name}: no size of these keeps it")
+        else:
+            parts.append(f"{curve.name}: from {number(scene.sizes[curve.smallest])} {scene.unit} on")
+    return ". ".join([*parts, *scene.remarks])
+
+
+def _up(share: float) -> float:
+    """How high a share stands: 0..1."""
+    return sqrt(min(max(share, 0.0), 1.0))
+
+
+def _misses(
+    canvas: Canvas, marks: Canvas, scene: Capacities, frame: Frame, scale: _Scale, top: float
+) -> float:
+    """The curves; the most endangered last, so that it lies on top."""
+    floor = top + _HIGH
+    _panel_name(marks, frame, top - 10, "nights that miss it", "share of the samples, with its 95 % interval")
+    for tick in TICKS:
+        y = floor - _HIGH * _up(tick)
+        is_allowed = abs(tick - scene.allowed) < 1e-9
+        canvas.line(scale.left - 8, y, scale.right + 8, y, "due" if is_allowed else "grid")
+        if tick:
+            canvas.text(scale.left - 14, y + 4, percent(tick), "ax", "end")
+    if abs(floor - _HIGH * _up(scene.allowed) - floor) > 12 and not frame.narrow:
+        marks.text(scale.right + 12, floor - _HIGH * _up(scene.allowed) + 4, "may miss", "md")
+    curves = sorted(scene.curves[:MOST_CURVES], key=lambda one: sum(share for share, _, _ in one.misses))
+    worst = max((one.smallest if one.smallest is not None else len(scene.sizes) for one in curves), default=0)
+    named = [
+        one for one in curves if (one.smallest if one.smallest is not None else len(scene.sizes)) == worst
+    ][-1:]
+    if len(curves) <= LABELLED_AT_MOST:
+        named = curves
+    for curve in curves:
+        bold = curve in named
+        points = [
+            (scale.x(size), floor - _HIGH * _up(miss))
+            for size, (miss, _, _) in zip(scene.sizes, curve.misses, strict=True)
+        ]
+        if bold:
+            band = [
+                (scale.x(size), floor - _HIGH * _up(low))
+                for size, (_, low, _) in zip(scene.sizes, curve.misses, strict=True)
+            ]
+            band += [
+                (scale.x(size), floor - _HIGH * _up(high))
+                for size, (_, _, high) in reversed(list(zip(scene.sizes, curve.misses, strict=True)))
+            ]
+            canvas.polygon(band, f"band{curve.tier}")
+        for (x1, y1), (x2, y2) in pairwise(points):
+            canvas.line(x1, y1, x2, y2, f"c{curve.tier}{' bold' if bold else ''}", title=curve.name)
+        if bold:
+            for x, y in points:
+                canvas.dot(x, y, 3.2, f"t{curve.tier}")
+    taken: list[tuple[float, float]] = []
+    for curve in reversed(named):
+        _label(marks, scene, curve, scale, floor, taken)
+    return floor
+
+
+def _label(
+    marks: Canvas,
+    scene: Capacities,
+    curve: Curve,
+    scale: _Scale,
+    floor: float,
+    taken: list[tuple[float, float]],
+) -> None:
+    """The name of a curve, right of where it last stands high; nothing where it would lie on another."""
+    high = [place for place, (miss, _, _) in enumerate(curve.misses) if miss > 0.05]
+    place = high[-1] if high else 0
+    x, y = scale.x(scene.sizes[place]) + 8, floor - _HIGH * _up(curve.misses[place][0]) - 6
+    while any(abs(y - other_y) < 15 and abs(x - other_x) < 160 for other_x, other_y in taken):
+        y -= 15
+    words = shorten(curve.name, 13, scale.right - x)
+    if words:
+        taken.append((x, y))
+        marks.text(x, y, words, "b halo")
+
+
+def _smallest(
+    canvas: Canvas, marks: Canvas, scene: Capacities, frame: Frame, scale: _Scale, top: float
+) -> float:
+    """A row a promise: a line from the smallest size that keeps it on, with a dot that is hollow while it is unsure."""
+    said = f"smallest that keeps it in {100 * (1 - scene.allowed):g} % of the nights"
+    marks.text(frame.margin, top, shorten(said, 13, frame.plot + frame.gutter), "b halo")
+    y = top + 8
+    for curve in scene.curves[:MOST_CURVES]:
+        if frame.narrow:
+            y += 15
+            marks.text(frame.margin, y, shorten(curve.name, 12, frame.plot), "n")
+        y += _ROW
+        middle = y - 6
+        if not frame.narrow:
+            marks.text(frame.margin, y - 2, shorten(curve.name, 12, _GUTTER - 34), "n")
+        canvas.line(scale.left, middle, scale.right, middle, "grid")
+        if curve.smallest is None:
+            marks.cross(scale.right, middle, 3.5, "cross", title="none of these")
+            marks.text(
+                scale.right - 8,
+                middle + 4,
+                f"more than {_size(scene, len(scene.sizes) - 1)}",
+                "mb halo",
+                "end",
+            )
+            continue
+        x = scale.x(scene.sizes[curve.smallest])
+        canvas.line(x, middle, scale.right, middle, f"c{curve.tier} bold")
+        canvas.dot(x, middle, 5.0, f"t{curve.tier}" if curve.is_sure else f"hollow{curve.tier}")
+        said = _size(scene, curve.smallest) + (" or less" if curve.smallest == 0 else "")
+        if curve.note:
+            said += f", {curve.note}"
+        wide = text_width(said, 12)
+        if x + 12 + wide <= scale.right + _RIGHT - 6:
+            marks.text(x + 10, middle - 4, said, "m halo")
+        else:
+            marks.text(x - 10, middle + 4, said, "m halo", "end")
+    hidden = len(scene.curves) - MOST_CURVES
+    if hidden > 0:
+        y += _ROW
+        marks.text(frame.margin, y, f"and {hidden} more promises", "m")
+    if not scene.curves:
+        y += _ROW
+        marks.text(frame.left, y, "no promise is open tonight", "m")
+    return y
+
+
+def _lower(
+    canvas: Canvas, marks: Canvas, scene: Capacities, frame: Frame, scale: _Scale, top: float
+) -> float:
+    _panel_name(marks, frame, top - 10, "work of Tier 3", "core-hours a night that are of use")
+    floor = top + _LOWER_HIGH + (16 if frame.narrow else 0)
+    peak = max(scene.lower, default=0.0) or 1.0
+    step = scale.width / max(1, len(scene.sizes) - 1)
+    wide = min(26.0, max(3.0, 0.6 * step))
+    every = max(1, int(34 / max(step, 1)) + (34 % max(step, 1) > 0)) if step < 34 else 1
+    for place, (size, hours) in enumerate(zip(scene.sizes, scene.lower, strict=True)):
+        x, high = scale.x(size), (_LOWER_HIGH - 16) * hours / peak
+        canvas.rect(x - wide / 2, floor - high, wide, high, "t3", title=f"{hours:.1f} core-hours")
+        if place % every == 0:
+            marks.text(x, floor - high - 4, f"{hours:.0f}", "m halo", "middle")
+    canvas.line(scale.left - 8, floor, scale.right + 8, floor, "base")
+    return floor
+
+
+def _uprights(
+    canvas: Canvas, marks: Canvas, scene: Capacities, scale: _Scale, top: float, bottom: float
+) -> None:
+    """The size that there is, and the smallest that is enough, through all panels."""
+    words: list[tuple[float, str, str]] = []
+    if scene.present is not None and scene.sizes[0] <= scene.present <= scene.sizes[-1]:
+        x = scale.x(scene.present)
+        canvas.line(x, top - 4, x, bottom, "base")
+        words.append((x, f"{number(scene.present)} now", "m halo"))
+    if scene.enough is not None:
+        x = scale.x(scene.sizes[scene.enough])
+        canvas.line(x, top - 4, x, bottom, "now")
+        said = f"{_size(scene, scene.enough)} {'is' if scene.sizes[scene.enough] == 1 else 'are'} enough"
+        if scene.enough == scene.present:
+            words.clear()
+        words.append((x, said, "nowt halo"))
+    for place, (x, said, kind) in enumerate(words):
+        half = text_width(said, _SMALL) / 2
+        near = place > 0 and abs(x - words[0][0]) < half + text_width(words[0][1], _SMALL) / 2 + 8
+        at = min(max(x, scale.left + half - 8), scale.right + 50 - half)
+        marks.text(at, top - (22 if near else 9), said, kind, "middle")
+
+
+def _sizes(canvas: Canvas, scene: Capacities, frame: Frame, scale: _Scale, y: float) -> float:
+    last = -1e9
+    for size in scene.sizes:
+        x = scale.x(size)
+        wide = text_width(number(size), _SMALL)
+        if x - wide / 2 >= last + 6:
+            canvas.text(x, y + 17, number(size), "ax", "middle")
+            last = x + wide / 2
+    canvas.text(scale.left + scale.width / 2, y + 36, scene.unit, "m", "middle")
+    return y + 40
+
+
+def _legend(canvas: Canvas, scene: Capacities, frame: Frame, top: float) -> float:
+    tiers = sorted({one.tier for one in scene.curves[:MOST_CURVES]})
+    x, y = frame.margin, top + 16
+    entries = [(f"Tier {tier}", f"t{tier}") for tier in tiers]
+    if any(not one.is_sure and one.smallest is not None for one in scene.curves):
+        entries.append(("hollow: too few samples to be sure", f"hollow{tiers[0]}"))
+    for words, kind in entries:
+        wide = text_width(words, _SMALL) + 20
+        if x > frame.margin and x + wide > frame.width - frame.margin:
+            x, y = frame.margin, y + 17
+        canvas.dot(x + 6, y - 4, 4.5, kind)
+        canvas.text(x + 18, y, words, "m")
+        x += wide + 16
+    return y
+
+
+def _panel_name(marks: Canvas, frame: Frame, y: float, name: str, beneath: str) -> None:
+    if frame.narrow:
+        marks.text(frame.margin, y - 4, name, "b halo")
+        return
+    for number_, line in enumerate((name, beneath)):
+        marks.text(
+            frame.margin,
+            y + 14 + 16 * number_,
+            shorten(line, 13 if number_ == 0 else _SMALL, _GUTTER - 40),
+            "b" if number_ == 0 else "m",
+        )
+
+
+def _size(scene: Capacities, place: int) -> str:
+    return number(scene.sizes[place])

@@ -1,0 +1,1 @@
+"""What would become of tonight if something were otherwise?"""

@@ -1,0 +1,37 @@
+"""What samples say of a share, and how sure that is: a promise missed in 3 of 200 nights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+TWO_SIDED = 1.959964  # standard deviations of the normal distribution: 95 % lie within
+ONE_SIDED = 1.644854  # 95 % lie below
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """So many of so many samples."""
+
+    count: int
+    samples: int  # at least 1
+
+    @property
+    def value(self) -> float:
+        return self.count / self.samples
+
+    def interval(self, deviations: float = TWO_SIDED) -> tuple[float, float]:
+        """Wilson's interval (JASA 1927): honest near 0 and 1, where promises are; 95 % with the default."""
+        n, p = self.samples, self.value
+        spread = deviations**2 / n
+        middle = p + spread / 2
+        half = deviations * sqrt((p * (1 - p) + spread / 4) / n)
+        return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
+
+
+def reached_by(instants: Sequence[int | None], share: float) -> int | None:
+    """The instant by which that share of the samples is there; None if fewer ever are."""
+    there = sorted(at for at in instants if at is not None)
+    place = int(-(-share * len(instants) // 1)) - 1
+    return there[place] if place < len(there) else None

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from prometheus.cli.main import app
+
+NIGHT = {
+    "capacity": {"cpu": 1, "pools": {"db": 2}},
+    "start": "2026-03-02T12:00:00Z",
+    "horizon_s": 7200,
+    "tasks": [
+        {"id": "must", "tier": 1, "demand": {"cpu": 1}, "deadline_s": 90, "duration_s": 1, "history_s": [60]},
+        {"id": "also", "tier": 1, "demand": {"cpu": 1}, "deadline_s": 90, "duration_s": 1, "history_s": [60]},
+        {"id": "low", "tier": 3, "demand": {"cpu": 1}, "duration_s": 1, "history_s": [3600]},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def workload(own_home: Path) -> Path:
+    path = own_home / "night.json"
+    path.write_text(json.dumps(NIGHT))
+    return path
+
+
+def whatif(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, ["whatif", *map(str, words)])
+
+
+def words_of(path: Path) -> list[str]:
+    root = ET.fromstring(path.read_text())
+    return [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_the_answer_begins_with_what_was_changed_and_has_both_sides(workload: Path) -> None:
+    result = whatif("--workload", workload, "--cpu", "2", "--samples", "20")
+    assert result.exit_code == 0, result.stderr
+    lines = [line.rstrip() for line in result.stdout.splitlines()]
+    assert lines[0] == "night.json, from Mon 2 Mar 2026 12:00 UTC on"
+    assert lines[1] == "  the machine has 2 cores instead of 1 core"
+    (must,) = [line.split() for line in lines if line.startswith("must")]
+    assert must == ["must", "1", "12:01", "100", "%", "0", "%", "12:02", "12:01", "-60", "s", "12:02", "12:01",
+                    "-60", "s"]  # fmt: skip
+    assert "20 nights drawn, seed 0" in result.stderr
+    assert "durations are drawn from 1 past runs of each task" in result.stderr
+
+
+def test_what_makes_no_difference_says_so(workload: Path) -> None:
+    result = whatif("--workload", workload, "--pool", "db=7", "--samples", "10")
+    assert "the pool 'db' has 7 instead of 2; no task of tonight asks for it" in result.stdout
+    assert "It makes no difference: no promise ends at another instant in any of 10 nights." in result.stdout
+
+
+def test_the_json_has_the_samples_behind_the_shares(workload: Path) -> None:
+    result = whatif("--workload", workload, "--cpu", "2", "--samples", "20", "--json")
+    told = json.loads(result.stdout)
+    assert told["samples"] == 20
+    assert told["changed"] == ["the machine has 2 cores instead of 1 core"]
+    (must,) = [slo for slo in told["slos"] if slo["name"] == "must"]
+    assert must["before"]["p_miss"] == 1
+    assert must["after"]["p_miss"] == 0
+    assert 0.1 < must["after"]["p_miss_high"] < 0.2
+    assert must["newly_kept"] == 20
+    assert must["p50_later_s"] == -60
+    assert told["tier3_core_hours"] == {"before": 1.0, "after": 1.0}
+    assert told["never_start"] == []
+
+
+def test_the_picture_says_what_the_table_says(workload: Path, tmp_path: Path) -> None:
+    svg = tmp_path / "whatif.svg"
+    assert whatif("--workload", workload, "--cpu", "2", "--samples", "5", "--svg", svg).exit_code == 0
+    words = words_of(svg)
+    assert "the machine has 2 cores instead of 1 core" in words
+    assert "was 100 %" in words
+
+
+def test_a_sweep_names_the_smallest_size_and_draws_it(workload: Path, tmp_path: Path) -> None:
+    svg = tmp_path / "sweep.svg"
+    result = whatif("--workload", workload, "--sweep", "cpu=1..3", "--svg", svg)
+    assert result.exit_code == 0, result.stderr
+    assert "2 cores keep every promise in 99.5 % of the nights" in result.stdout
+    assert "1 core (now)" in result.stdout
+    assert "2 are enough" in words_of(svg)
+    told = json.loads(whatif("--workload", workload, "--sweep", "cpu=1..3", "--json").stdout)
+    assert told["enough"] == 2
+    assert [point["size"] for point in told["points"]] == [1, 2, 3]
+
+
+def test_a_sweep_of_a_pool_and_of_memory_have_their_units(workload: Path) -> None:
+    pool = json.loads(whatif("--workload", workload, "--sweep", "db=0..2", "--samples", "2", "--json").stdout)
+    assert (pool["swept"], [point["size"] for point in pool["points"]]) == ("pool db", [0, 1, 2])
+    memory = whatif("--workload", workload, "--sweep", "memory=1..9:4", "--samples", "2", "--json")
+    assert [point["size"] for point in json.loads(memory.stdout)["points"]] == [1, 5, 9]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--cpu", "0"), "--cpu: 0.0 is not a number of cores"),
+        (("--memory", "lots"), "--memory: 'lots' is not a memory size"),
+        (("--gpu", "-1"), "--gpu is '-1'"),
+        (("--pool", "db"), "--pool is 'db'"),
+        (("--pool", "db=two"), "--pool db is 'two'"),
+        (("--slower", "must"), "--slower is 'must'"),
+        (("--slower", "must=0"), "--slower must: the factor is '0'"),
+        (("--slower", "must=nan"), "--slower must: the factor is 'nan'"),
+        (("--slower", "mist=2"), "did you mean 'must'?"),
+        (("--close", "@12:00"), "--close is '@12:00'"),
+        (("--close", "XHKG@25:00"), "--close is 'XHKG@25:00'"),
+        (("--close", "XHKG@"), "--close is 'XHKG@'"),
+        (("--close", "XHKG@noon"), "--close is 'XHKG@noon'"),
+        (("--close", "XHKG@12:00"), "a workload follows no market"),
+        (("--without-worker", "one"), "there is no worker 'one'"),
+        (("--sweep", "cpu"), "--sweep is 'cpu'"),
+        (("--sweep", "cpu=4..2"), "--sweep is 'cpu=4..2'"),
+        (("--sweep", "cpu=0..2"), "--sweep is 'cpu=0..2'"),
+        (("--sweep", "cpu=1..900"), "a larger step: cpu=1..900:15"),
+        (("--sweep", "dbs=1..2"), "did you mean 'db'?"),
+        (("--samples", "0"), "--samples is 0"),
+        (("--session", "2026-03-02"), "--workload is a whole night of its own"),
+        (("us_eq_daily",), "--workload is a whole night of its own"),
+    ],
+)
+def test_wrong_use_names_the_flag_its_value_and_what_is_allowed(
+    workload: Path, words: tuple[str, ...], said: str
+) -> None:
+    result = whatif("--workload", workload, *words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_a_shipped_pipeline_closes_early_and_nothing_is_recorded(own_home: Path) -> None:
+    result = whatif("us_eq_daily", "--session", "2024-11-26", "--close", "XNYS@13:00", "--samples", "2")
+    assert result.exit_code == 0, result.stderr
+    assert "XNYS closes at 13:00 New York (18:00 UTC) instead of 16:00 New York (21:00 UTC)" in result.stdout
+    assert "decision logs" in result.stdout
+    assert not (own_home / ".prometheus" / "ledger.db").exists()
+
+
+def test_a_session_that_is_none_is_refused_with_its_neighbours(own_home: Path) -> None:
+    result = whatif("us_eq_daily", "--session", "2024-11-28")
+    assert result.exit_code == 2
+    assert "2024-11-28 is not a trading day of US_EQ" in result.stderr
+
+
+def test_a_picture_that_cannot_be_written_is_told(workload: Path, tmp_path: Path) -> None:
+    result = whatif("--workload", workload, "--samples", "1", "--svg", tmp_path / "none" / "x.svg")
+    assert result.exit_code == 2
+    assert "cannot be written" in result.stderr
