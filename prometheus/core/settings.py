@@ -88,6 +88,14 @@ class ExecutorSettings(_Section):
     grace: str = "10s"  # between asking a job to stop and killing it
 
 
+class ForecastSettings(_Section):
+    """Looking ahead while a run goes on: P(miss) of each promise."""
+
+    enabled: bool = True
+    samples: int = Field(default=100, ge=1, le=10_000)
+    every: str = "5min"  # at least so often while Tier 1 work is open; sooner after what matters
+
+
 class EngineSettings(_Section):
     """Which engine decides, and what it is told beside its defaults (docs/engines.md)."""
 
@@ -167,6 +175,7 @@ class Settings(_Section):
     data: DataSettings = DataSettings()
     resources: ResourceSettings = ResourceSettings()
     executor: ExecutorSettings = ExecutorSettings()
+    forecast: ForecastSettings = ForecastSettings()
     web: WebSettings = WebSettings()
     alerts: AlertSettings = AlertSettings()
     retention: RetentionSettings = RetentionSettings()

@@ -72,8 +72,8 @@ class Ledger(Protocol):
     def revision(self) -> int:
         """Number of the last committed turn; 0 before the first."""
 
-    def load(self) -> Snapshot:
-        """The state that the rows say, for `Scheduler.restore`."""
+    def load(self, run_id: str | None = None) -> Snapshot:
+        """The state that the rows say, for `Scheduler.restore`: all of it, or that of one run, as of one turn."""
 
     def turns(self, after: int = 0, limit: int | None = None) -> Iterator[Turn]:
         """The log, in order."""

@@ -76,9 +76,10 @@ class MemoryLedger:
     def revision(self) -> int:
         return len(self._store.turns)
 
-    def load(self) -> Snapshot:
+    def load(self, run_id: str | None = None) -> Snapshot:
         rows = self._store.rows
-        runs = sorted(rows.runs.values(), key=lambda run: (run.opened_us, run.run_id))
+        known = [run for run in rows.runs.values() if run_id in (None, run.run_id)]
+        runs = sorted(known, key=lambda run: (run.opened_us, run.run_id))
         tasks = [rows.tasks[task.task_id] for run in runs for task in run.plan.tasks]
         slos = [rows.slos[slo.slo_id] for run in runs for slo in run.plan.slos]
         return Snapshot(

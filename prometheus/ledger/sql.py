@@ -149,9 +149,9 @@ class SqlLedger:
         with self._explained(), self._reading() as connection:
             return connection.scalar(sa.select(sa.func.max(tables.turns.c.revision))) or 0
 
-    def load(self) -> Snapshot:
+    def load(self, run_id: str | None = None) -> Snapshot:
         with self._explained(), self._reading() as connection:
-            return _load(connection)
+            return _load(connection, run_id)
 
     def turns(self, after: int = 0, limit: int | None = None) -> Iterator[Turn]:
         turns = tables.turns
@@ -314,39 +314,34 @@ class SqlLedger:
             raise self.backend.explain(error) from error
 
 
-def _load(connection: sa.Connection) -> Snapshot:
-    """Every row, in the order of opening and of the plans."""
+def _load(connection: sa.Connection, run_id: str | None = None) -> Snapshot:
+    """Every row, or those of one run, in the order of opening and of the plans."""
     t = tables
-    by_run = (t.runs.c.opened_us, t.runs.c.run_id)
     tasks = t.tasks.join(t.runs)
     last = connection.execute(st.LAST_TURN).one_or_none()
     capacity = connection.scalar(sa.select(t.capacity.c.capacity))
     pressure = connection.execute(st.PRESSURE_READ).one_or_none()
+
+    def read(query: sa.Select[Any], *then_by: sa.Column[Any]) -> sa.CursorResult[Any]:
+        if run_id is not None:
+            query = query.where(t.runs.c.run_id == run_id)
+        return connection.execute(query.order_by(t.runs.c.opened_us, t.runs.c.run_id, *then_by))
+
     return Snapshot(
         at_us=0 if last is None else last.at_us,
         capacity=None if capacity is None else decode_capacity(capacity),
-        runs=tuple(st.runs_of(connection.execute(st.RUN_READ.order_by(*by_run)))),
-        tasks=tuple(
-            st.tasks_of(
-                connection.execute(st.TASK_READ.select_from(tasks).order_by(*by_run, t.tasks.c.position))
-            )
-        ),
+        runs=tuple(st.runs_of(read(st.RUN_READ))),
+        tasks=tuple(st.tasks_of(read(st.TASK_READ.select_from(tasks), t.tasks.c.position))),
         attempts=tuple(
             st.attempts_of(
-                connection.execute(
-                    st.ATTEMPT_READ.select_from(t.attempts.join(tasks)).order_by(
-                        *by_run, t.tasks.c.position, t.attempts.c.attempt
-                    )
+                read(
+                    st.ATTEMPT_READ.select_from(t.attempts.join(tasks)),
+                    t.tasks.c.position,
+                    t.attempts.c.attempt,
                 )
             )
         ),
-        slos=tuple(
-            st.slos_of(
-                connection.execute(
-                    st.SLO_READ.select_from(t.slos.join(t.runs)).order_by(*by_run, t.slos.c.position)
-                )
-            )
-        ),
+        slos=tuple(st.slos_of(read(st.SLO_READ.select_from(t.slos.join(t.runs)), t.slos.c.position))),
         pressure=None if pressure is None else SetPressure(*pressure),
         coming=() if capacity is None else decode_coming(capacity),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -25,7 +25,9 @@ from prometheus.ledger.contract import Ledger
 from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.calendars import book_text, install_desk_book
 from prometheus.orchestrator.clock import Clock, LiveClock, ReplayClock, monotonic_us
-from prometheus.orchestrator.histories import durations_of, history_of
+from prometheus.orchestrator.forecaster import Ask
+from prometheus.orchestrator.forecasting import Forecasting
+from prometheus.orchestrator.histories import ascending_by_task, durations_of, history_of
 from prometheus.orchestrator.launching import Launcher
 from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline
 from prometheus.orchestrator.machine import capacity_of
@@ -33,6 +35,7 @@ from prometheus.orchestrator.turns import Driver
 from prometheus.pipelines.checking import check_fits
 from prometheus.pipelines.model import FaultsError, PipelineSpec
 from prometheus.scheduler.core import Scheduler
+from prometheus.scheduler.decisions import Decision
 from prometheus.scheduler.events import (
     AttemptFailed,
     CapacityChanged,
@@ -166,7 +169,7 @@ def _drive(
 ) -> RunReport:
     wall_us = LiveClock().now_us()
     epoch = ledger.acquire(f"prometheus run, process {os.getpid()} on {socket.gethostname()}", wall_us)
-    snapshot = _own(ledger.load(), plan.run_id)
+    snapshot = ledger.load(plan.run_id)  # a run in the foreground leaves the others of its ledger alone
     row = snapshot.runs[0] if snapshot.runs else None
     if row is not None and row.state in (RunState.SUCCEEDED, RunState.DEGRADED):
         return _report(settings, ledger, url, plan.run_id, resumed=False, was_finished=True, is_stuck=False)
@@ -200,13 +203,23 @@ def _drive(
     now_us = clock.now_us()
     events: list[Event] = [CapacityChanged(now_us, capacity)]
     events += [RunOpened(now_us, plan)] if row is None else _resumption(snapshot, now_us)
-    decisions: object = driver.turn(events)
-    watch.look(is_forced=True)
-    while decisions is not None and driver.scheduler.run_state(plan.run_id) is RunState.RUNNING:
-        decisions = driver.wait(watch.unshown_for_us())
-        if decisions or watch.unshown_for_us() is not None:
-            watch.look()
-    watch.look(is_forced=True)
+    with ExitStack() as stack:
+        foresight = _foresight(settings, plan, url, driver, watch.note)
+        driver.hearers.append(watch.heard)
+        if foresight is not None:
+            stack.callback(foresight.close)
+            driver.hearers.append(foresight.heard)
+        decisions: object = driver.turn(events)
+        watch.look(is_forced=True)
+        while decisions is not None and driver.scheduler.run_state(plan.run_id) is RunState.RUNNING:
+            patience = [watch.unshown_for_us(), None if foresight is None else foresight.idle_for_us()]
+            decisions = driver.wait(min((one for one in patience if one is not None), default=None))
+            forecast = None if foresight is None or decisions is None else foresight.look()
+            if forecast is not None:
+                decisions = driver.turn([forecast])
+            if watch.unshown_for_us() is not None:
+                watch.look()
+        watch.look(is_forced=True)
     ledger.release(epoch)
     return _report(
         settings,
@@ -219,19 +232,21 @@ def _drive(
     )
 
 
-def _own(snapshot: Snapshot, run_id: str) -> Snapshot:
-    """What a ledger says of one run; a run in the foreground leaves the others of its ledger alone."""
-    tasks = tuple(task for task in snapshot.tasks if task.run_id == run_id)
-    ids = {task.task_id for task in tasks}
-    return Snapshot(
-        at_us=snapshot.at_us,
-        capacity=snapshot.capacity,
-        runs=tuple(run for run in snapshot.runs if run.run_id == run_id),
-        tasks=tasks,
-        attempts=tuple(attempt for attempt in snapshot.attempts if attempt.task_id in ids),
-        slos=tuple(slo for slo in snapshot.slos if slo.run_id == run_id),
-        pressure=snapshot.pressure,
-        coming=snapshot.coming,
+def _foresight(
+    settings: Settings, plan: RunPlan, url: str, driver: Driver, tell: Callable[[str], None]
+) -> Forecasting | None:
+    """Who looks ahead; None where there is nothing to look for, or no other process could read the ledger."""
+    if not settings.forecast.enabled or not plan.slos or url == "memory:":
+        return None
+    histories = ascending_by_task(plan, history_of(settings, plan.pipeline))
+    return Forecasting(
+        Ask(url, plan.run_id, driver.clock.now_us(), settings.forecast.samples, settings.seed, histories),
+        driver.scheduler,
+        {task.task_id: task.tier for task in plan.tasks},
+        driver.clock.now_us,
+        every_us=parse_duration(settings.forecast.every),
+        wake=driver.executor.wake,
+        tell=tell,
     )
 
 
@@ -293,9 +308,12 @@ class _Watch:
         self._next_look_us = 0
         self._is_behind = False  # something has changed since the last look
 
+    def heard(self, events: Sequence[Event], decisions: Sequence[Decision]) -> None:
+        """A turn was committed: also one that decided nothing may have changed what is shown."""
+        self._is_behind = True
+
     def look(self, is_forced: bool = False) -> None:
         if not is_forced and monotonic_us() < self._next_look_us:
-            self._is_behind = True
             return
         self._is_behind = False
         begun_us = monotonic_us()

@@ -122,7 +122,7 @@ def _run_loader(file: Path, variable: str | None, workspace: Path, timeout_secon
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=subprocess.STDOUT,
-            env=_environment(),
+            env=environment_of_ours(),
             start_new_session=True,
         )
         try:
@@ -152,8 +152,8 @@ def _run_loader(file: Path, variable: str | None, workspace: Path, timeout_secon
     return result
 
 
-def _environment() -> dict[str, str]:
-    """The environment of the loader process: ours, with this package findable where it is not installed."""
+def environment_of_ours() -> dict[str, str]:
+    """The environment of a process of ours: this one's, with this package findable where it is not installed."""
     environ = dict(os.environ)
     home = str(PACKAGE.parent)
     if PACKAGE.parent.name not in {"site-packages", "dist-packages"}:

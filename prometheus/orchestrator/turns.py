@@ -27,6 +27,8 @@ from prometheus.scheduler.events import (
     TimePassed,
 )
 
+Hearer = Callable[[Sequence[Event], Sequence[Decision]], None]
+
 FIRST_PAUSE_US = SECOND_US // 10
 LONGEST_PAUSE_US = 2 * SECOND_US
 
@@ -45,6 +47,7 @@ class Driver:
     grace_us: int = parse_duration("10s")
     patience_us: int = 30 * SECOND_US  # how long a ledger may be away before the driver gives up
     note: Callable[[str], None] = field(default=lambda text: None)  # tells people what it waits for
+    hearers: list[Hearer] = field(default_factory=list)  # told of each turn that is committed
 
     def turn(self, events: Sequence[Event], facts: Sequence[Fact] = ()) -> list[Decision]:
         """One turn over these events; `facts` are those among them that the executor waits to hear acknowledged."""
@@ -56,6 +59,8 @@ class Driver:
         self._obey(decisions)
         if facts:
             self.executor.acknowledge(facts)
+        for heard in self.hearers:
+            heard(events, decisions)
         return decisions
 
     def wait(self, at_most_us: int | None = None) -> list[Decision] | None:

@@ -139,6 +139,12 @@ def test_a_snapshot_holds_everything_in_the_order_of_the_plans(opener: Opener) -
         ("b", 1),
     ]
     assert [slo.name for slo in snapshot.slos] == ["slo 1", "slo 2", "slo 1", "slo 1"]
+    own = ledger.load(plans[1].run_id)
+    assert (own.at_us, own.capacity, own.coming) == (2_000, LAPTOP, ((9_000, SMALL),))
+    assert [run.plan.pipeline for run in own.runs] == ["a"]
+    assert [task.job for task in own.tasks] == list("dc")
+    assert [slo.name for slo in own.slos] == ["slo 2", "slo 1"]
+    assert ledger.load("nobody").runs == ()
 
 
 def test_the_newest_runs_come_first(opener: Opener) -> None:

@@ -1,0 +1,111 @@
+"""The process that looks ahead: asked on stdin, it reads the ledger, runs the scheduler ahead, and says what it saw.
+
+`python -m prometheus.orchestrator.forecaster` takes one JSON object, an `Ask`, as the first line of stdin and prints
+one line: the event `ForecastMade` in the ledger's own encoding, or `{"error": ...}`. It writes nothing else and nowhere
+else, and ends when its stdin does: with whoever asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prometheus.scheduler.events import ForecastMade
+    from prometheus.scheduler.snapshot import Snapshot
+
+NICENESS = 10  # whoever works on the night goes first
+FIRST_SAMPLES = 4  # to learn what a sample costs
+BUDGET_US = 15_000_000  # what all samples together may cost
+AHEAD_US = 24 * 3_600_000_000  # how long after the last deadline late work is still followed
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a forecast is to be made of."""
+
+    ledger_url: str
+    run_id: str
+    now_us: int  # on the run's clock
+    samples: int
+    seed: int  # of the draws and of the scheduler
+    histories: Mapping[str, Sequence[int]]  # task -> past durations, shortest first
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def of_json(cls, line: str) -> Ask:
+        """The ask of `to_json`."""
+        return cls(**json.loads(line))
+
+
+def look_ahead(snapshot: Snapshot, ask: Ask) -> ForecastMade:
+    """The forecast of a run as its rows say it; of fewer samples where so many would take too long."""
+    from prometheus.forecast.foresee import Outlook, foresee
+    from prometheus.orchestrator.clock import monotonic_us
+    from prometheus.scheduler.core import Scheduler
+    from prometheus.scheduler.events import ForecastMade, TimePassed
+
+    scheduler = Scheduler.restore(snapshot, ask.seed)
+    now_us = max(ask.now_us, scheduler.now_us)
+    last_us = max([now_us, *(slo.deadline_us for slo in scheduler.open_slos())])
+
+    def made(samples: int) -> ForecastMade:
+        found = foresee(
+            scheduler,
+            Outlook(ask.histories),
+            until_us=last_us + AHEAD_US,
+            samples=samples,
+            seed=ask.seed,
+            first=[TimePassed(now_us)],
+        )
+        return ForecastMade(now_us, found.made_us, found.samples, found.slos)
+
+    begun_us = monotonic_us()
+    few = made(min(FIRST_SAMPLES, ask.samples))
+    each_us = max(1, (monotonic_us() - begun_us) // few.samples)
+    affordable = min(ask.samples, BUDGET_US // each_us)
+    return few if affordable <= few.samples else made(affordable)
+
+
+def main() -> None:
+    """One question, one answer."""
+    os.nice(NICENESS)
+    line = sys.stdin.readline()
+    threading.Thread(target=_end_with_the_asker, daemon=True).start()
+    try:
+        answer = _answer(line)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the asker must hear of it in a line
+        answer = json.dumps({"error": f"{type(error).__name__}: {error}"})
+    sys.stdout.write(answer + "\n")
+    sys.stdout.flush()
+    os._exit(0)  # the thread waits for ever; nothing here needs a farewell
+
+
+def _answer(line: str) -> str:
+    from prometheus.ledger.encoding import event_to_json
+    from prometheus.ledger.opening import open_ledger
+
+    ask = Ask.of_json(line)
+    ledger = open_ledger(ask.ledger_url, create=False)
+    try:
+        snapshot = ledger.load(ask.run_id)
+    finally:
+        ledger.close()
+    return json.dumps(event_to_json(look_ahead(snapshot, ask)), allow_nan=False)
+
+
+def _end_with_the_asker() -> None:
+    sys.stdin.read()
+    os._exit(2)
+
+
+if __name__ == "__main__":
+    main()
