@@ -188,6 +188,7 @@ class Books:
     expected: dict[str, list[str]] = field(
         default_factory=dict
     )  # task not opened yet -> tasks that wait for it
+    has_circle: bool = False  # tasks of open runs wait, or have waited, for each other in a circle
     queues: dict[Shape, ReadyQueue] = field(default_factory=dict)
     alarms: Alarms = field(default_factory=Alarms)
     room: Room = field(default_factory=Room)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from prometheus.scheduler import admitting
 from prometheus.scheduler.books import Books, TaskBook
+from prometheus.scheduler.circles import circle_through
 from prometheus.scheduler.decisions import CloseRun, SetTask
 from prometheus.scheduler.promises import judge
 from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, NEXT, RunState, TaskState
@@ -135,6 +136,8 @@ def settle(books: Books) -> None:
 def reconsider(books: Books, book: TaskBook) -> None:
     """Take a waiting or blocked task to the state that its upstream, its release and the clock allow."""
     if book.state is TaskState.BLOCKED and not book.broken:
+        if circle_through(books, book.plan.task_id) is not None:
+            return
         move(books, book, TaskState.WAITING, "what failed before it is to run again")
     if book.state is TaskState.READY and book.missing:
         move(books, book, TaskState.WAITING, "something before it is to run again")

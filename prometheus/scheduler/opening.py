@@ -7,12 +7,14 @@ from typing import Any
 
 from prometheus.scheduler import admitting, announced
 from prometheus.scheduler.books import Books, RunBook, SloBook, TaskBook
+from prometheus.scheduler.circles import circles_behind, said_of
 from prometheus.scheduler.events import Failure
-from prometheus.scheduler.moving import BROKEN, saved_by
+from prometheus.scheduler.inheriting import inherit
+from prometheus.scheduler.moving import BROKEN, move, saved_by
 from prometheus.scheduler.plan import RunPlan, TaskPlan
 from prometheus.scheduler.reservation import amounts_of
 from prometheus.scheduler.room import Place
-from prometheus.scheduler.rules import NEVER_US, counts_against_retries, latest_start
+from prometheus.scheduler.rules import counts_against_retries
 from prometheus.scheduler.snapshot import AttemptRow, Snapshot, TaskRow
 from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, SloState, TaskState
 
@@ -29,10 +31,21 @@ def open_run(books: Books, plan: RunPlan) -> None:
         for upstream_id in task.after:
             _count_upstream(books, book, upstream_id)
         books.unsettled.append(task.task_id)
+    if books.has_circle:
+        _block_circles(books, plan)
     if not plan.tasks:
         books.ended_runs.append(plan.run_id)
     for slo in plan.slos:
         books.alarms.set("slo", slo.slo_id, slo.deadline_us + 1)
+
+
+def _block_circles(books: Books, plan: RunPlan) -> None:
+    """Block what closes a circle in a run that has just been opened; what waits for it is blocked by that."""
+    own = {task.task_id for task in plan.tasks}
+    for circle in circles_behind(books, own, DONE):
+        closing = next((i for i in circle if i in own), None)
+        if closing is not None:
+            move(books, books.tasks[closing], TaskState.BLOCKED, said_of(circle))
 
 
 def _count_upstream(books: Books, book: TaskBook, upstream_id: str) -> None:
@@ -65,36 +78,10 @@ def enter_run(books: Books, plan: RunPlan) -> None:
         books.slos[slo.slo_id] = SloBook(slo, open=len(slo.task_ids), tier=tier)
         for task_id in slo.task_ids:
             books.slos_of.setdefault(task_id, []).append(slo.slo_id)
-    _inherit_latest_starts(books, plan.tasks)
+    inherit(books, plan.tasks)
     books.reservation.is_stale = True
     if books.policy.order == "weight":
         _weigh(books, plan.tasks)
-
-
-def _inherit_latest_starts(books: Books, tasks: Iterable[TaskPlan]) -> None:
-    """Latest start of each task = the earliest of its own and those downstream, in this and in other runs.
-
-    Works from the last tasks upward; a task upstream in another run whose latest start moves earlier is queued anew.
-    """
-    own = {task.task_id for task in tasks}
-    after_it = {task.task_id: sum(d in own for d in books.tasks[task.task_id].downstream) for task in tasks}
-    stack = [task_id for task_id, count in after_it.items() if count == 0]
-    while stack:
-        task_id = stack.pop()
-        book = books.tasks[task_id]
-        downstream_us = min((books.tasks[d].latest_start_us for d in book.downstream), default=NEVER_US)
-        found = latest_start(book.plan, downstream_us)
-        is_earlier = found < book.latest_start_us
-        book.latest_start_us = found
-        if is_earlier and book.state is TaskState.READY:
-            books.queue_of(book.plan).push(book)
-        for upstream_id in book.plan.after:
-            if upstream_id in own:
-                after_it[upstream_id] -= 1
-                if after_it[upstream_id] == 0:
-                    stack.append(upstream_id)
-            elif is_earlier and upstream_id in books.tasks:
-                stack.append(upstream_id)
 
 
 def _weigh(books: Books, tasks: Iterable[TaskPlan]) -> None:

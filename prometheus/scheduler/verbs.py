@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from prometheus.scheduler.books import Books, TaskBook
+from prometheus.scheduler.circles import circle_through
 from prometheus.scheduler.decisions import StopAttempt
 from prometheus.scheduler.events import TaskAsked, Verb
 from prometheus.scheduler.moving import move, reconsider
@@ -72,6 +73,9 @@ def _retry(books: Books, book: TaskBook, reason: str) -> None:
     may_wait = TaskState.WAITING in NEXT[book.state]
     if may_wait and (book.missing or book.plan.release_us > books.now_us):
         move(books, book, TaskState.WAITING, reason)
+        circle = circle_through(books, book.plan.task_id)
+        if circle is not None:
+            move(books, book, TaskState.BLOCKED, circle)
         return
     if book.state is TaskState.BACKING_OFF:
         books.alarms.drop("release", book.plan.task_id)

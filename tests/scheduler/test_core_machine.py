@@ -48,13 +48,15 @@ MAX_RUNS = 4
 
 @st.composite
 def runs(draw: st.DrawFn, number: int) -> tuple[TaskPlan, ...]:
-    """The tasks of one run: a random DAG, some tasks waiting for tasks of other runs, opened already or not yet."""
+    """The tasks of one run: a random graph, some tasks waiting for tasks of any run, opened already, now, later or
+    never: also in circles.
+    """
     run = f"run{number}.2026-03-02"
     found: list[TaskPlan] = []
     for position in range(draw(st.integers(1, len(JOBS)))):
         after = draw(st.lists(st.sampled_from(JOBS[:position]), unique=True, max_size=3)) if position else []
-        if number and draw(st.integers(0, 5)) == 0:
-            after.append(f"run{draw(st.integers(0, number - 1))}.2026-03-02.{draw(st.sampled_from(JOBS))}")
+        if draw(st.integers(0, 5)) == 0:
+            after.append(f"run{draw(st.integers(0, MAX_RUNS))}.2026-03-02.{draw(st.sampled_from(JOBS))}")
         tier = draw(st.sampled_from((1, 1, 2, 3)))
         found.append(
             task(
