@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
 from prometheus.core.demand import Capacity, Demand
@@ -12,10 +13,10 @@ from prometheus.scheduler.events import ForecastMade
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.policies import RESERVING, Order, Policy
 from prometheus.scheduler.reservation import Amounts, Reservation
-from prometheus.scheduler.room import Place, Room
+from prometheus.scheduler.room import Place, Room, Want
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.snapshot import Foreseen
-from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
+from prometheus.scheduler.states import READY, RunState, SloState, StopCause, TaskState
 
 DURATION_STEP_US = 5 * MINUTE_US
 
@@ -48,6 +49,7 @@ class TaskBook:
     preempted: int = 0  # how often it made room
     ready_us: int = 0  # since when it has been ready
     weight: int = 0  # tasks downstream, for policies that order by it
+    queue: int = -1  # number of the queue of its shape
     amounts: Amounts = ()  # what it takes of each resource
     downstream: list[str] = field(default_factory=list)
 
@@ -74,17 +76,24 @@ class SloBook:
     tier: int = 1  # of its most important task
 
 
+Entry = tuple[int, int, str, int]  # two numbers to order by, task id, stamp
+
+
 class ReadyQueue:
     """Ready tasks of one shape, in the policy's order: by latest start, then release, then id.
 
     Entries are dropped lazily: one whose stamp is not the task's present stamp is dead.
     """
 
-    def __init__(self, tier: int, demand: Demand, order: Order) -> None:
+    def __init__(self, number: int, tier: int, want: Want, order: Order) -> None:
+        self.number = number
         self.tier = tier
-        self.demand = demand
+        self.demand = want.demand
+        self.want = want
+        self.first: Entry | None = None  # as it stands in its line
+        self.told: object = None  # for what the first was refused; None = it is to be looked at anew
         self._order = order
-        self._heap: list[tuple[int, int, str, int]] = []
+        self._heap: list[Entry] = []
 
     def push(self, book: TaskBook) -> None:
         """Enter a task; an earlier entry of it dies."""
@@ -98,19 +107,21 @@ class ReadyQueue:
             first, second = -book.weight, book.ready_us
         heapq.heappush(self._heap, (first, second, plan.task_id, book.stamp))
 
-    def head(self, tasks: dict[str, TaskBook]) -> tuple[int, int, str] | None:
-        """The order key of the first living entry, or None."""
-        while self._heap:
-            first, second, task_id, stamp = self._heap[0]
-            book = tasks[task_id]
-            if book.stamp == stamp and book.state is TaskState.READY:
-                return first, second, task_id
-            heapq.heappop(self._heap)
+    def head(self, tasks: dict[str, TaskBook]) -> Entry | None:
+        """The first living entry, or None."""
+        heap = self._heap
+        while heap:
+            entry = heap[0]
+            book = tasks[entry[2]]
+            if book.stamp == entry[3] and book.state is READY:
+                return entry
+            heapq.heappop(heap)
         return None
 
     def fork(self) -> ReadyQueue:
         """The same queue, going its own way."""
-        twin = ReadyQueue(self.tier, self.demand, self._order)
+        twin = ReadyQueue(self.number, self.tier, self.want, self._order)
+        twin.first, twin.told = self.first, self.told
         twin._heap = self._heap[:]
         return twin
 
@@ -119,8 +130,13 @@ class ReadyQueue:
         return [
             task_id
             for _, _, task_id, stamp in sorted(self._heap)
-            if tasks[task_id].stamp == stamp and tasks[task_id].state is TaskState.READY
+            if tasks[task_id].stamp == stamp and tasks[task_id].state is READY
         ]
+
+
+Line = list[
+    tuple[Entry, int]
+]  # the first entry of each queue that is not empty, with the queue's number, in order
 
 
 class Alarms:
@@ -132,8 +148,12 @@ class Alarms:
 
     def set(self, kind: str, key: str, at_us: int) -> None:
         """Wait for `at_us` under (kind, key)."""
+        before_us = self._due.get((kind, key))
         self._due[kind, key] = at_us
-        heapq.heappush(self._heap, (at_us, kind, key))
+        if (
+            before_us is None or at_us < before_us
+        ):  # else its entry, which comes no later, is moved when it is met
+            heapq.heappush(self._heap, (at_us, kind, key))
 
     def drop(self, kind: str, key: str) -> None:
         """Wait no longer; unknown keys are ignored."""
@@ -143,9 +163,13 @@ class Alarms:
         """The earliest instant waited for."""
         while self._heap:
             at_us, kind, key = self._heap[0]
-            if self._due.get((kind, key)) == at_us:
+            due_us = self._due.get((kind, key))
+            if due_us == at_us:
                 return at_us
-            heapq.heappop(self._heap)
+            if due_us is None or due_us < at_us:
+                heapq.heappop(self._heap)
+            else:
+                heapq.heapreplace(self._heap, (due_us, kind, key))
         return None
 
     def pop_due(self, now_us: int) -> tuple[str, str] | None:
@@ -189,11 +213,17 @@ class Books:
         default_factory=dict
     )  # task not opened yet -> tasks that wait for it
     has_circle: bool = False  # tasks of open runs wait, or have waited, for each other in a circle
-    queues: dict[Shape, ReadyQueue] = field(default_factory=dict)
+    queues: dict[int, ReadyQueue] = field(default_factory=dict)  # by number
+    queue_numbers: dict[Shape, int] = field(default_factory=dict)
+    # Where each queue that is not empty stands, by tier; all are in line 0 for a policy that knows no tiers.
+    lines: dict[int, Line] = field(default_factory=dict)
+    stirred: dict[int, None] = field(default_factory=dict)  # queues whose place in line may have changed
     alarms: Alarms = field(default_factory=Alarms)
     room: Room = field(default_factory=Room)
     lower_use: dict[str, int] = field(default_factory=dict)  # what Tiers 2 and 3 hold, by resource
     holding: dict[str, None] = field(default_factory=dict)  # tasks that hold room, oldest first
+    ending: dict[str, None] = field(default_factory=dict)  # tasks among them that were told to stop
+    moved: list[TaskBook] = field(default_factory=list)  # tasks that took or gave back room in this turn
     unsettled: list[str] = field(default_factory=list)  # tasks whose upstream changed in this turn
     ended_runs: list[str] = field(default_factory=list)  # runs whose last open task ended in this turn
     decisions: list[Decision] = field(default_factory=list)  # of this turn
@@ -206,11 +236,38 @@ class Books:
             # Only heads are looked at, and one long job that is kept waiting must not stop short ones behind it.
             duration_class = (plan.late_us // DURATION_STEP_US).bit_length()
         shape = (plan.tier, plan.demand, can_checkpoint, duration_class)
-        queue = self.queues.get(shape)
-        if queue is None:
-            queue = self.queues[shape] = ReadyQueue(plan.tier, plan.demand, self.policy.order)
-        return queue
+        number = self.queue_numbers.get(shape)
+        if number is None:
+            number = self.queue_numbers[shape] = len(self.queues)
+            self.queues[number] = ReadyQueue(
+                number, plan.tier, self.room.want(plan.demand), self.policy.order
+            )
+        return self.queues[number]
+
+    def line_of(self, tier: int) -> Line:
+        """The line that a queue of this tier stands in."""
+        return self.lines.setdefault(tier if self.policy.has_tiers else 0, [])
+
+    def enqueue(self, book: TaskBook) -> None:
+        """Enter a ready task in its queue, anew if its order has changed."""
+        self.queues[book.queue].push(book)
+        self.stirred[book.queue] = None
+
+    def line_up(self) -> None:
+        """Let every queue that was stirred stand in its line with its present first entry."""
+        for number in self.stirred:
+            queue = self.queues[number]
+            entry = queue.head(self.tasks)
+            if entry == queue.first:
+                continue
+            line = self.line_of(queue.tier)
+            if queue.first is not None:
+                del line[bisect_left(line, (queue.first, number))]
+            if entry is not None:
+                insort(line, (entry, number))
+            queue.first, queue.told = entry, None
+        self.stirred.clear()
 
     def stopping(self) -> set[str]:
         """Tasks whose room will be free without any further order."""
-        return {task_id for task_id in self.holding if self.tasks[task_id].state is TaskState.STOPPING}
+        return set(self.ending)

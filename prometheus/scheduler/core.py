@@ -42,7 +42,9 @@ from prometheus.scheduler.rules import (
 from prometheus.scheduler.snapshot import Snapshot
 from prometheus.scheduler.states import ENDED, HOLDING_ROOM, RunState, SloState, StopCause, TaskState
 
-AUDIT_LIMIT = 256  # attempts that hold room, up to which the room is audited in every turn
+AUDITED_EVERY = (
+    32  # turns, at least, between audits of all attempts that hold room; more where more than these hold it
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Scheduler:
 
     def __init__(self, seed: int = 0, policy: Policy = RESERVING) -> None:
         self._books = Books(seed=seed, policy=policy)
+        self._unaudited = 0  # turns since all room was audited
 
     @classmethod
     def restore(cls, snapshot: Snapshot, seed: int = 0, policy: Policy = RESERVING) -> Scheduler:
@@ -77,7 +80,10 @@ class Scheduler:
         `policy` gives it other thresholds; its order of the ready and what it reserves must be the same.
         """
         chosen = self._books.policy if policy is None else policy
-        assert (chosen.order, chosen.reserves) == (self._books.policy.order, self._books.policy.reserves)
+        for name in ("order", "has_tiers", "reserves"):
+            assert getattr(chosen, name) == getattr(self._books.policy, name), (
+                f"{name} cannot differ in a fork"
+            )
         twin = Scheduler(self._books.seed, chosen)
         twin._books = forking.fork(self._books, chosen)
         return twin
@@ -246,13 +252,18 @@ class Scheduler:
     def check_invariants(self, is_thorough: bool = False) -> None:
         """Assert that the books agree with each other; `is_thorough` looks at every task."""
         books = self._books
-        if is_thorough or len(books.holding) <= AUDIT_LIMIT:
+        for book in books.moved:
+            _assert_room(books, book)
+        books.moved.clear()
+        self._unaudited += 1
+        if is_thorough or self._unaudited >= max(AUDITED_EVERY, len(books.holding)):
+            self._unaudited = 0
             held = {}
             for task_id in books.holding:
                 book = books.tasks[task_id]
-                assert book.state in HOLDING_ROOM, f"{task_id} holds room as {book.state}"
-                assert book.place is not None, f"{task_id} holds room nowhere"
-                held[task_id] = (book.plan.demand, book.place)
+                _assert_room(books, book)
+                if book.place is not None:
+                    held[task_id] = (book.plan.demand, book.place)
             books.room.audit(held)
         if is_thorough:
             opening.check_counts(books)
@@ -277,3 +288,13 @@ class Scheduler:
     def usage(self) -> dict[str, tuple[int, int]]:
         """(used, size) of each resource."""
         return self._books.room.usage()
+
+
+def _assert_room(books: Books, book: TaskBook) -> None:
+    """Assert that a task holds room exactly where its state says that it holds any."""
+    task_id, is_holding = book.plan.task_id, book.state in HOLDING_ROOM
+    assert (task_id in books.holding) == is_holding, (
+        f"{task_id} is {book.state}, holds room: {not is_holding}"
+    )
+    assert (book.place is not None) == is_holding, f"{task_id} is {book.state} at {book.place}"
+    books.room.audit_one(task_id, book.plan.demand, book.place)

@@ -9,16 +9,15 @@ room that is free says `admitting`; whose work a blocked Tier 1 task may end, `p
 
 from __future__ import annotations
 
-import heapq
-
+from prometheus.core.demand import Demand
 from prometheus.scheduler import admitting, announced, pressing
-from prometheus.scheduler.books import Books, ReadyQueue, TaskBook
+from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.decisions import RefuseStart, StartAttempt
 from prometheus.scheduler.moving import move
 from prometheus.scheduler.preempting import victims_for
 from prometheus.scheduler.room import Place, Shortage
 from prometheus.scheduler.rules import NEVER_US
-from prometheus.scheduler.states import StopCause, TaskState
+from prometheus.scheduler.states import STARTING, StopCause
 from prometheus.scheduler.verbs import stop
 
 TIERS = (1, 2, 3)
@@ -26,6 +25,7 @@ TIERS = (1, 2, 3)
 
 def dispatch(books: Books) -> None:
     """Start what may start; refuse the heads of the other queues, each with its reason."""
+    books.line_up()
     wall = _Wall()
     if not books.policy.has_tiers:
         _dispatch(books, None, wall)
@@ -77,70 +77,61 @@ class _Wall:
         self.room = self.room or self._coming_room
         self.pools = self._coming_pools | self.pools
 
-    def stops(self, queue: ReadyQueue) -> str | None:
+    def stops(self, demand: Demand) -> str | None:
         """The id of the task that goes first, or None."""
-        if self.room is not None:
+        if self.room is not None or not self.pools:
             return self.room
-        return next((self.pools[pool] for pool, _ in queue.demand.pools if pool in self.pools), None)
+        return next((self.pools[pool] for pool, _ in demand.pools if pool in self.pools), None)
 
 
 def _dispatch(books: Books, tier: int | None, wall: _Wall) -> list[TaskBook]:
     """One tier, or all of them for a policy that knows none; the heads that wait for room, in order."""
     blocked: list[TaskBook] = []
     reserves = books.policy.reserves and tier is not None and tier > 1
-    heads: list[tuple[tuple[int, int, str], int, ReadyQueue]] = []
-    for number, queue in enumerate(books.queues.values()):
-        if tier is None or queue.tier == tier:
-            key = queue.head(books.tasks)
-            if key is not None:
-                heads.append((key, number, queue))
-    heapq.heapify(heads)
-    while heads:
-        key, number, queue = heads[0]
-        book = books.tasks[key[2]]
-        first = wall.stops(queue)
+    line, queues, tasks, room = books.line_of(tier or 0), books.queues, books.tasks, books.room
+    place_in_line = 0
+    while place_in_line < len(line):
+        entry, number = line[place_in_line]
+        place_in_line += 1
+        queue, book = queues[number], tasks[entry[2]]
+        first = wall.stops(queue.demand)
         if first is not None:
-            _refuse_for_tier(books, book, first)
-            heapq.heappop(heads)
+            if queue.told != first:
+                queue.told = first
+                _refuse(
+                    books, book, first, f"Tier {tasks[first].plan.tier} goes first: {first} waits for room"
+                )
             continue
         if tier == 3 and (held := pressing.why_held(books, book)) is not None:
-            if book.refused_for != books.pressure:
-                book.refused_for = books.pressure
-                books.decisions.append(RefuseStart(books.now_us, book.plan.task_id, held))
-            heapq.heappop(heads)
+            queue.told = books.pressure
+            _refuse(books, book, books.pressure, held)
             continue
-        place = books.room.find(queue.demand)
-        if place is None:
-            shortage = books.room.shortage(queue.demand)
+        answer = room.answer(queue.want)
+        if isinstance(answer, Shortage):
             if tier is not None:
-                wall.note(book.plan.task_id, shortage)
+                wall.note(entry[2], answer)
             blocked.append(book)
-            if book.refused_for != shortage:
-                book.refused_for = shortage
-                reason = books.room.explain(queue.demand, shortage) + announced.said_of(books, queue.demand)
-                books.decisions.append(RefuseStart(books.now_us, book.plan.task_id, reason))
-            heapq.heappop(heads)
+            if queue.told is not answer:
+                queue.told = answer
+                if book.refused_for != answer:
+                    said = room.explain(queue.demand, answer) + announced.said_of(books, queue.demand)
+                    _refuse(books, book, answer, said)
             continue
         if reserves and (kept := admitting.what_is_kept(books, book)) is not None:
-            if book.refused_for != kept.what:
-                book.refused_for = kept.what
-                books.decisions.append(RefuseStart(books.now_us, book.plan.task_id, kept.reason))
-            heapq.heappop(heads)
+            queue.told = kept.what
+            _refuse(books, book, kept.what, kept.reason)
             continue
         if not pressing.skips(books, book):
-            start(books, book, place)
-        following = queue.head(books.tasks)
-        if following is None:
-            heapq.heappop(heads)
-        else:
-            heapq.heapreplace(heads, (following, number, queue))
+            start(books, book, answer)
+        books.line_up()
+        place_in_line -= 1  # whoever stands there now comes after the one that left
     return blocked
 
 
-def _refuse_for_tier(books: Books, book: TaskBook, first: str) -> None:
-    if book.refused_for != first:
-        book.refused_for = first
-        reason = f"Tier {books.tasks[first].plan.tier} goes first: {first} waits for room"
+def _refuse(books: Books, book: TaskBook, cause: object, reason: str) -> None:
+    """Say why it does not start, unless it was said before."""
+    if book.refused_for != cause:
+        book.refused_for = cause
         books.decisions.append(RefuseStart(books.now_us, book.plan.task_id, reason))
 
 
@@ -153,9 +144,10 @@ def start(books: Books, book: TaskBook, place: Place) -> None:
     book.stop_cause, book.stop_reason = None, ""
     books.room.take(plan.task_id, plan.demand, place)
     books.holding[plan.task_id] = None
+    books.moved.append(book)
     if plan.tier > 1:
         admitting.admit(books, book, books.now_us)
-    move(books, book, TaskState.STARTING, "")
+    move(books, book, STARTING, "")
     if book.latest_start_us >= NEVER_US:
         reason = f"Tier {plan.tier}, first in its queue, and it fits"
     else:

@@ -15,6 +15,7 @@ from prometheus.scheduler.policies import Policy
 def fork(books: Books, policy: Policy) -> Books:
     """Books with the same content under `policy`, which share nothing that changes."""
     assert not books.unsettled, "books are forked between turns"
+    assert not books.moved, "books are forked between turns"
     assert not books.ended_runs, "books are forked between turns"
     twin = replace(
         books,
@@ -25,11 +26,16 @@ def fork(books: Books, policy: Policy) -> Books:
         slos={slo_id: copy(slo) for slo_id, slo in books.slos.items()},
         slos_of={task_id: list(slos) for task_id, slos in books.slos_of.items()},
         expected={task_id: list(waiting) for task_id, waiting in books.expected.items()},
-        queues={shape: queue.fork() for shape, queue in books.queues.items()},
+        queues={number: queue.fork() for number, queue in books.queues.items()},
+        queue_numbers=dict(books.queue_numbers),
+        lines={tier: line[:] for tier, line in books.lines.items()},
+        stirred=dict(books.stirred),
         alarms=books.alarms.fork(),
         room=books.room.fork(),
         lower_use=dict(books.lower_use),
         holding=dict(books.holding),
+        ending=dict(books.ending),
+        moved=[],
         unsettled=[],
         ended_runs=[],
         decisions=[],

@@ -64,7 +64,7 @@ def _set(books: Books, book: TaskBook, downstream: Iterable[str]) -> bool:
         return False
     book.latest_start_us = found
     if book.state is TaskState.READY:
-        books.queue_of(book.plan).push(book)
+        books.enqueue(book)
     return True
 
 

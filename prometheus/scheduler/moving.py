@@ -12,11 +12,27 @@ from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.circles import circle_through
 from prometheus.scheduler.decisions import CloseRun, SetTask
 from prometheus.scheduler.promises import judge
-from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, NEXT, RunState, TaskState
+from prometheus.scheduler.states import (
+    BACKING_OFF,
+    BLOCKED,
+    DONE,
+    ENDED,
+    HELD,
+    HOLDING_ROOM,
+    NEXT,
+    READY,
+    RUNNING,
+    STARTING,
+    STOPPING,
+    SUCCEEDED,
+    WAITING,
+    RunState,
+    TaskState,
+)
 
 BROKEN = ENDED - DONE
 # These steps are said by a StartAttempt, a StopAttempt or an AttemptStarted; saying them twice would be noise.
-_SAID_OTHERWISE = frozenset({TaskState.STARTING, TaskState.RUNNING, TaskState.STOPPING})
+_SAID_OTHERWISE = frozenset({STARTING, RUNNING, STOPPING})
 
 
 def move(
@@ -28,19 +44,23 @@ def move(
     book.state = state
     if state not in _SAID_OTHERWISE:
         books.decisions.append(SetTask(books.now_us, plan.task_id, state, reason, not_before_us))
-    if old is TaskState.READY:
-        books.reservation.close_window(plan.task_id)
-    if old in HOLDING_ROOM and state not in HOLDING_ROOM:
+    if old is READY:
+        books.stirred[book.queue] = None
+        if books.reservation.windows:
+            books.reservation.close_window(plan.task_id)
+    elif old in HOLDING_ROOM and state not in HOLDING_ROOM:
         _free_room(books, book)
-    if old in ENDED and state not in ENDED:
+    elif old in ENDED and state not in ENDED:
         _reopen(books, book, was_done=old in DONE)
-    if state is TaskState.READY:
+    if state is READY:
         book.refused_for = None
         book.ready_us = books.now_us
-        books.queue_of(plan).push(book)
-    elif state is TaskState.HELD:
+        books.enqueue(book)
+    elif state is STOPPING:
+        books.ending[plan.task_id] = None
+    elif state is HELD:
         books.alarms.drop("release", plan.task_id)
-    elif state is TaskState.BACKING_OFF:
+    elif state is BACKING_OFF:
         assert not_before_us is not None, "backing off needs an instant"
         book.not_before_us = not_before_us
         books.alarms.set("release", plan.task_id, not_before_us)
@@ -49,10 +69,15 @@ def move(
 
 
 def _free_room(books: Books, book: TaskBook) -> None:
-    assert book.place is not None, f"{book.plan.task_id} held no room"
-    books.room.give_back(book.plan.task_id, book.place)
-    del books.holding[book.plan.task_id]
-    books.alarms.drop("timeout", book.plan.task_id)
+    task_id = book.plan.task_id
+    assert book.place is not None, f"{task_id} held no room"
+    books.room.give_back(task_id, book.place)
+    del books.holding[task_id]
+    books.moved.append(book)
+    if books.ending:
+        books.ending.pop(task_id, None)
+    if book.plan.timeout_us is not None:
+        books.alarms.drop("timeout", task_id)
     book.kept_us += saved_by(book.attempt_started_us, book.saved_us)
     book.place = None
     book.attempt_started_us = None
@@ -70,7 +95,8 @@ def _end(books: Books, book: TaskBook, old: TaskState) -> None:
     task_id, is_done = book.plan.task_id, book.state in DONE
     books.critical.pop(task_id, None)
     was_broken = old in BROKEN
-    books.alarms.drop("release", task_id)
+    if old not in HOLDING_ROOM:  # what runs no longer waits for its release
+        books.alarms.drop("release", task_id)
     run = books.runs[book.plan.run_id]
     run.open -= old not in ENDED
     if run.open == 0:
@@ -81,10 +107,11 @@ def _end(books: Books, book: TaskBook, old: TaskState) -> None:
         if is_done:
             downstream.missing -= 1
             downstream.broken -= was_broken
-            downstream.is_tainted |= book.state is not TaskState.SUCCEEDED
+            downstream.is_tainted |= book.state is not SUCCEEDED
         elif not was_broken:
             downstream.broken += 1
-        books.unsettled.append(downstream_id)
+        if not (is_done and downstream.missing and downstream.state is WAITING):  # that one only waits on
+            books.unsettled.append(downstream_id)
     for slo_id in books.slos_of.get(task_id, ()):
         slo = books.slos[slo_id]
         slo.open -= is_done
@@ -119,8 +146,8 @@ def _reopen(books: Books, book: TaskBook, *, was_done: bool) -> None:
 
 def _is_less(books: Books, task_id: str) -> bool:
     """Whether a task is done, and not in full."""
-    state = books.tasks[task_id].state if task_id in books.tasks else TaskState.WAITING
-    return state in DONE and state is not TaskState.SUCCEEDED
+    state = books.tasks[task_id].state if task_id in books.tasks else WAITING
+    return state in DONE and state is not SUCCEEDED
 
 
 def settle(books: Books) -> None:
@@ -135,20 +162,20 @@ def settle(books: Books) -> None:
 
 def reconsider(books: Books, book: TaskBook) -> None:
     """Take a waiting or blocked task to the state that its upstream, its release and the clock allow."""
-    if book.state is TaskState.BLOCKED and not book.broken:
+    if book.state is BLOCKED and not book.broken:
         if circle_through(books, book.plan.task_id) is not None:
             return
-        move(books, book, TaskState.WAITING, "what failed before it is to run again")
-    if book.state is TaskState.READY and book.missing:
-        move(books, book, TaskState.WAITING, "something before it is to run again")
-    if book.state is not TaskState.WAITING:
+        move(books, book, WAITING, "what failed before it is to run again")
+    if book.state is READY and book.missing:
+        move(books, book, WAITING, "something before it is to run again")
+    if book.state is not WAITING:
         return
     if book.broken:
         culprit = next(i for i in book.plan.after if i in books.tasks and books.tasks[i].state in BROKEN)
-        move(books, book, TaskState.BLOCKED, f"{culprit} is {books.tasks[culprit].state}")
+        move(books, book, BLOCKED, f"{culprit} is {books.tasks[culprit].state}")
     elif book.missing == 0:
         if book.plan.release_us <= books.now_us:
-            move(books, book, TaskState.READY, "released, and all before it is done")
+            move(books, book, READY, "released, and all before it is done")
         else:
             books.alarms.set("release", book.plan.task_id, book.plan.release_us)
 

@@ -63,7 +63,10 @@ def enter_run(books: Books, plan: RunPlan) -> None:
     for task in plan.tasks:
         assert task.task_id not in books.tasks, f"task {task.task_id} is in two runs"
         book = TaskBook(
-            task, downstream=books.expected.pop(task.task_id, []), amounts=amounts_of(task.demand)
+            task,
+            downstream=books.expected.pop(task.task_id, []),
+            amounts=amounts_of(task.demand),
+            queue=books.queue_of(task).number,
         )
         books.tasks[task.task_id] = book
         if task.tier == 1:
@@ -153,11 +156,13 @@ def _restore_task(books: Books, row: TaskRow, attempts: list[AttemptRow]) -> Non
         book.stop_reason = row.reason if row.state is TaskState.STOPPING else ""
         books.room.take(row.task_id, book.plan.demand, book.place)
         books.holding[row.task_id] = None
+        if row.state is TaskState.STOPPING:
+            books.ending[row.task_id] = None
         book.saved_us = current.saved_us
         if book.plan.tier > 1:
             admitting.admit(books, book, current.ordered_us)
     elif row.state is TaskState.READY:
-        books.queue_of(book.plan).push(book)
+        books.enqueue(book)
 
 
 def _restore_alarm(books: Books, book: TaskBook) -> None:
@@ -185,7 +190,8 @@ def check_counts(books: Books) -> None:
         assert (book.place is not None) == (book.state in HOLDING_ROOM), (
             f"{task_id} is {book.state} at {book.place}"
         )
-        is_queued = task_id in books.queue_of(book.plan).living(books.tasks)
+        is_queued = task_id in books.queues[book.queue].living(books.tasks)
+        assert book.queue == books.queue_of(book.plan).number, f"{task_id} is in a queue of another shape"
         assert is_queued == (book.state is TaskState.READY), f"{task_id} is {book.state}, queued: {is_queued}"
         if book.state is TaskState.WAITING and missing == 0 and not broken:
             assert book.plan.release_us > books.now_us, f"{task_id} waits for nothing"
@@ -196,7 +202,23 @@ def check_counts(books: Books) -> None:
         states = [books.tasks[task_id].state for task_id in slo.plan.task_ids]
         assert slo.open == sum(state not in DONE for state in states), f"{slo_id} miscounts its open tasks"
         assert slo.broken == sum(state in BROKEN for state in states), f"{slo_id} miscounts its broken tasks"
+    _check_lines(books)
     _check_reservation(books)
+
+
+def _check_lines(books: Books) -> None:
+    """Assert that every queue that is not empty stands in its line with its first task."""
+    books.line_up()
+    for tier, line in list(books.lines.items()):
+        queues = [q for q in books.queues.values() if books.line_of(q.tier) is line]
+        heads = [(q.head(books.tasks), q.number) for q in queues]
+        assert line == sorted(head for head in heads if head[0] is not None), (
+            f"the line of tier {tier} has drifted"
+        )
+    stopping = [i for i in books.holding if books.tasks[i].state is TaskState.STOPPING]
+    assert books.stopping() == set(stopping), (
+        f"ending are {sorted(books.ending)}, stopping {sorted(stopping)}"
+    )
 
 
 def _check_reservation(books: Books) -> None:

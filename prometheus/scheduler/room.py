@@ -7,16 +7,19 @@ free amount is 0, never negative.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import islice
 
 from prometheus.core.demand import Bin, Capacity, Demand
-from prometheus.scheduler.packing import guards, is_within, pack
+from prometheus.scheduler.packing import FIELD_BITS, LIMIT, guards, pack
 from prometheus.scheduler.reservation import POOL
 
-_BIN_FIELDS = 2  # cpu_milli, memory_mib
-_BIN_GUARDS = guards(_BIN_FIELDS)
+_BIN_GUARDS = guards(2)  # cpu_milli, memory_mib
 WHOLE_DEVICE_MILLI = 1_000
+HOLDERS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +39,35 @@ class Shortage:
     is_for_ever: bool  # it would not fit an empty machine either
 
 
+_short = cache(
+    Shortage
+)  # equal shortages are one object, so that telling whether one has changed costs nothing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Want:
+    """A demand as one asks for it: made once by `Room.want`, and known by identity. The need is cpu and memory, packed."""
+
+    demand: Demand
+    need: int
+
+
 @dataclass(slots=True)
 class _BinBook:
     bin: Bin
+    place: Place  # in this bin, without a device
     cpu_used: int = 0
     memory_used: int = 0
     gpu_used: list[int] = field(default_factory=list)
-    holders: dict[str, tuple[Demand, Place]] = field(default_factory=dict)
-    free: int = 0
+    free: int = 0  # cpu and memory, packed
+    cpu_free: int = 0  # below 0 after the bin has shrunk
     is_offered: bool = True  # False for a bin that is gone and whose attempts have not ended yet
 
     def refresh(self) -> None:
-        self.free = pack(
-            (max(0, self.bin.cpu_milli - self.cpu_used), max(0, self.bin.memory_mib - self.memory_used))
-        )
+        self.cpu_free = self.bin.cpu_milli - self.cpu_used
+        memory_free = self.bin.memory_mib - self.memory_used
+        cpu = self.cpu_free if self.cpu_free > 0 else 0
+        self.free = cpu | (memory_free << FIELD_BITS if memory_free > 0 else 0)
 
     def gpu_free(self, device: int) -> int:
         capacity = self.bin.gpu_milli[device] if device < len(self.bin.gpu_milli) else 0
@@ -57,34 +75,46 @@ class _BinBook:
 
 
 class Room:
-    """The books of one scheduler."""
+    """The books of one scheduler. What it has answered holds until anything is taken, given back or offered."""
 
     def __init__(self) -> None:
         self.is_known = False
         self._bins: dict[str, _BinBook] = {}
+        self._by_free: list[tuple[int, str]] = []  # (free cpu, bin id) of the bins that are offered, in order
+        self._holders: dict[str, tuple[Demand, Place]] = {}  # oldest first
         self._pool_size: dict[str, int] = {}
         self._pool_used: dict[str, int] = {}
+        self._pool_holders: dict[str, dict[str, None]] = {}  # oldest first
         self._totals: dict[str, int] = {}
+        self._largest: dict[str, int] = {}  # the most that one bin offers
         self._fits_empty: dict[Demand, bool] = {}  # what was found out since the capacity last changed
+        self._wants: dict[Demand, Want] = {}
+        self._answers: dict[Want, Place | Shortage] = {}
 
     def set_capacity(self, capacity: Capacity) -> None:
         """Take a new capacity; what is in use stays booked, in bins that are gone too, until it ends."""
         self.is_known = True
+        self._answers.clear()
         self._fits_empty = {}
         offered = {bin_.bin_id: bin_ for bin_ in capacity.bins}
         still_there = frozenset(offered)
-        for bin_id, book in list(self._bins.items()):
+        in_use = {place.bin_id for _, place in self._holders.values()}
+        for bin_id in list(self._bins):
             if bin_id not in offered:
-                if book.holders:
+                if bin_id in in_use:
                     offered[bin_id] = Bin(bin_id, 0, 0)
                 else:
                     del self._bins[bin_id]
         for bin_id in sorted(offered):
-            book = self._bins.setdefault(bin_id, _BinBook(offered[bin_id]))
-            book.bin, book.is_offered = offered[bin_id], bin_id in still_there
-            book.gpu_used += [0] * (len(book.bin.gpu_milli) - len(book.gpu_used))
-            book.refresh()
+            self._book_of(offered[bin_id], is_offered=bin_id in still_there)
+        self._by_free = self._sorted_by_free()
         self._pool_size = dict(capacity.pools)
+        bins = capacity.bins
+        self._largest = {
+            "cpu": max((one.cpu_milli for one in bins), default=0),
+            "memory": max((one.memory_mib for one in bins), default=0),
+            "gpu": max((sum(one.gpu_milli) for one in bins), default=0),
+        }
         self._totals = {
             "cpu": sum(one.cpu_milli for one in capacity.bins),
             "memory": sum(one.memory_mib for one in capacity.bins),
@@ -92,41 +122,68 @@ class Room:
             **{POOL + pool: size for pool, size in self._pool_size.items()},
         }
 
+    def _book_of(self, one: Bin, *, is_offered: bool) -> _BinBook:
+        assert max(one.cpu_milli, one.memory_mib) <= LIMIT, f"bin {one.bin_id} is larger than {LIMIT}"
+        book = self._bins.setdefault(one.bin_id, _BinBook(one, Place(one.bin_id)))
+        book.bin, book.is_offered = one, is_offered
+        book.gpu_used += [0] * (len(one.gpu_milli) - len(book.gpu_used))
+        book.refresh()
+        return book
+
     def fork(self) -> Room:
-        """The same room, going its own way."""
+        """The same room, going its own way. What is replaced as a whole or never changed is shared."""
         twin = Room()
         twin.is_known = self.is_known
         twin._bins = {
-            bin_id: replace(book, gpu_used=list(book.gpu_used), holders=dict(book.holders))
-            for bin_id, book in self._bins.items()
+            bin_id: replace(book, gpu_used=list(book.gpu_used)) for bin_id, book in self._bins.items()
         }
-        twin._pool_size, twin._totals = self._pool_size, self._totals  # replaced as a whole, never changed
-        twin._fits_empty = dict(self._fits_empty)
+        twin._by_free = self._by_free[:]
+        twin._holders = dict(self._holders)
+        twin._pool_size, twin._totals, twin._largest = self._pool_size, self._totals, self._largest
         twin._pool_used = dict(self._pool_used)
+        twin._pool_holders = {pool: dict(holders) for pool, holders in self._pool_holders.items()}
+        twin._fits_empty = dict(self._fits_empty)
+        twin._wants, twin._answers = dict(self._wants), dict(self._answers)
         return twin
+
+    def _sorted_by_free(self) -> list[tuple[int, str]]:
+        return sorted((book.cpu_free, bin_id) for bin_id, book in self._bins.items() if book.is_offered)
+
+    def want(self, demand: Demand) -> Want:
+        """The demand as `answer` takes it; equal demands get the same."""
+        found = self._wants.get(demand)
+        if found is None:
+            found = self._wants[demand] = Want(demand, pack((demand.cpu_milli, demand.memory_mib)))
+        return found
+
+    def answer(self, want: Want) -> Place | Shortage:
+        """Where it fits now, or why it does not."""
+        said = self._answers.get(want)
+        if said is None:
+            said = self._answers[want] = self._find(want) or self._shortage(want.demand)
+        return said
 
     def find(self, demand: Demand) -> Place | None:
         """The fullest bin in which the demand fits now (ties: bin id), or None."""
-        if self.short_pool(demand) is not None:
+        return self._find(self.want(demand))
+
+    def _find(self, want: Want) -> Place | None:
+        demand, need = want.demand, want.need
+        if demand.pools and self.short_pool(demand) is not None:
             return None
-        need = pack((demand.cpu_milli, demand.memory_mib))
-        best: tuple[int, str] | None = None
-        place: Place | None = None
-        for bin_id, book in self._bins.items():
-            if not is_within(need, book.free, _BIN_GUARDS) or not book.is_offered:
+        # Bins with less cpu free cannot do. One that shrank below its use has less than nothing, which is enough for none.
+        start = bisect_left(self._by_free, (demand.cpu_milli, "")) if demand.cpu_milli else 0
+        for at in range(start, len(self._by_free)):
+            bin_id = self._by_free[at][1]
+            book = self._bins[bin_id]
+            if ((book.free | _BIN_GUARDS) - need) & _BIN_GUARDS != _BIN_GUARDS:
                 continue
-            score = (book.bin.cpu_milli - book.cpu_used, bin_id)
-            if best is not None and score >= best:
-                continue
-            if demand.gpu_milli:
-                found = _find_devices(book, demand.gpu_milli)
-                if found is None:
-                    continue
-                place = Place(bin_id, found)
-            else:
-                place = Place(bin_id)
-            best = score
-        return place
+            if not demand.gpu_milli:
+                return book.place
+            devices = _find_devices(book, demand.gpu_milli)
+            if devices is not None:
+                return Place(bin_id, devices)
+        return None
 
     def totals(self) -> dict[str, int]:
         """All that is offered, by the names of `amounts_of`: cpu, memory and gpu summed over the bins, and the pools."""
@@ -137,24 +194,27 @@ class Room:
         if not gone:
             return self.find(demand) is not None
         freed: dict[str, int] = {}
-        for book in self._bins.values():
-            for holder in gone:
-                if holder in book.holders:
-                    for pool, units in book.holders[holder][0].pools:
-                        freed[pool] = freed.get(pool, 0) + units
+        leaving: dict[str, list[tuple[Demand, Place]]] = {}  # by bin
+        for holder in gone:
+            held = self._holders.get(holder)
+            if held is not None:
+                leaving.setdefault(held[1].bin_id, []).append(held)
+                for pool, units in held[0].pools:
+                    freed[pool] = freed.get(pool, 0) + units
         for pool, units in demand.pools:
             used = self._pool_used.get(pool, 0) - freed.get(pool, 0)
             if self._pool_size.get(pool, 0) - used < units:
                 return False
-        return any(_fits_bin(book, demand, gone) for book in self._bins.values())
+        return any(_fits_bin(book, demand, leaving.get(bin_id, ())) for bin_id, book in self._bins.items())
 
     def fits_empty(self, demand: Demand) -> bool:
         """Whether the demand would fit the machine as it is now if nothing ran."""
         found = self._fits_empty.get(demand)
         if found is None:
             has_pools = all(self._pool_size.get(pool, 0) >= units for pool, units in demand.pools)
-            found = has_pools and any(_fits_bin(book, demand, book.holders) for book in self._bins.values())
-            self._fits_empty[demand] = found
+            found = self._fits_empty[demand] = has_pools and any(
+                _fits_bin(_emptied(book), demand, ()) for book in self._bins.values()
+            )
         return found
 
     def short_pool(self, demand: Demand) -> str | None:
@@ -165,61 +225,68 @@ class Room:
         return None
 
     def take(self, holder: str, demand: Demand, place: Place) -> None:
-        """Book a demand; `find` has just said that it fits (or it already ran when this scheduler was rebuilt)."""
-        book = self._bins.get(place.bin_id)
-        if book is None:
-            book = self._bins[place.bin_id] = _BinBook(Bin(place.bin_id, 0, 0), is_offered=False)
-        assert holder not in book.holders, f"{holder} already holds room in {place.bin_id}"
-        book.holders[holder] = (demand, place)
-        self._book(book, demand, place, +1)
+        """Book a demand; `answer` has just said that it fits (or it already ran when this scheduler was rebuilt)."""
+        assert holder not in self._holders, (
+            f"{holder} already holds room in {self._holders[holder][1].bin_id}"
+        )
+        self._holders[holder] = demand, place
+        for pool, _ in demand.pools:
+            self._pool_holders.setdefault(pool, {})[holder] = None
+        self._book(demand, place, +1)
 
     def give_back(self, holder: str, place: Place) -> None:
         """Return what `holder` took at `place`."""
-        book = self._bins[place.bin_id]
-        demand, _ = book.holders.pop(holder)
-        self._book(book, demand, place, -1)
+        demand, _ = self._holders.pop(holder)
+        for pool, _ in demand.pools:
+            del self._pool_holders[pool][holder]
+        self._book(demand, place, -1)
 
-    def _book(self, book: _BinBook, demand: Demand, place: Place, sign: int) -> None:
+    def _book(self, demand: Demand, place: Place, sign: int) -> None:
+        self._answers.clear()
+        bin_id = place.bin_id
+        book = self._bins.get(bin_id)
+        if book is None:
+            book = self._book_of(Bin(bin_id, 0, 0), is_offered=False)
+        before = book.cpu_free
         book.cpu_used += sign * demand.cpu_milli
         book.memory_used += sign * demand.memory_mib
-        share = min(demand.gpu_milli, WHOLE_DEVICE_MILLI)
-        for device in place.devices:
-            book.gpu_used += [0] * (device + 1 - len(book.gpu_used))
-            book.gpu_used[device] += sign * share
+        if place.devices:
+            share = min(demand.gpu_milli, WHOLE_DEVICE_MILLI)
+            for device in place.devices:
+                book.gpu_used += [0] * (device + 1 - len(book.gpu_used))
+                book.gpu_used[device] += sign * share
         for pool, units in demand.pools:
             self._pool_used[pool] = self._pool_used.get(pool, 0) + sign * units
         book.refresh()
+        if book.is_offered and book.cpu_free != before:
+            del self._by_free[bisect_left(self._by_free, (before, bin_id))]
+            insort(self._by_free, (book.cpu_free, bin_id))
 
-    def shortage(self, demand: Demand) -> Shortage:
-        """What keeps the demand from fitting. Called when `find` has just said None."""
+    def _shortage(self, demand: Demand) -> Shortage:
+        """What keeps the demand from fitting, when it does not."""
         if not self.is_known:
-            return Shortage("capacity", "capacity", is_for_ever=False)
+            return _short("capacity", "capacity", is_for_ever=False)
         if not self.fits_empty(demand):
             return self._why_never(demand)
         pool = self.short_pool(demand)
         if pool is not None:
-            return Shortage("pool", pool, is_for_ever=False)
+            return _short("pool", pool, is_for_ever=False)
+        if demand.cpu_milli > (self._by_free[-1][0] if self._by_free else 0):
+            return _short("bin", "cpu", is_for_ever=False)
         books = self._bins.values()
-        if demand.cpu_milli > max((b.bin.cpu_milli - b.cpu_used for b in books), default=0):
-            return Shortage("bin", "cpu", is_for_ever=False)
         if demand.memory_mib > max((b.bin.memory_mib - b.memory_used for b in books), default=0):
-            return Shortage("bin", "memory", is_for_ever=False)
-        return Shortage("bin", "gpu" if demand.gpu_milli else "both", is_for_ever=False)
+            return _short("bin", "memory", is_for_ever=False)
+        return _short("bin", "gpu" if demand.gpu_milli else "both", is_for_ever=False)
 
     def _why_never(self, demand: Demand) -> Shortage:
         """What keeps the demand from fitting an empty machine: a pool, one resource, or all of them in one bin."""
         for pool, units in demand.pools:
             if self._pool_size.get(pool, 0) < units:
-                return Shortage("pool", pool, is_for_ever=True)
-        books = [book for book in self._bins.values() if book.is_offered]
-        for label, need, offered in (
-            ("cpu", demand.cpu_milli, max((b.bin.cpu_milli for b in books), default=0)),
-            ("memory", demand.memory_mib, max((b.bin.memory_mib for b in books), default=0)),
-            ("gpu", demand.gpu_milli, max((sum(b.bin.gpu_milli) for b in books), default=0)),
-        ):
-            if need > offered:
-                return Shortage("bin", label, is_for_ever=True)
-        return Shortage("bin", "all", is_for_ever=True)
+                return _short("pool", pool, is_for_ever=True)
+        for label, need in _by_label(demand).items():
+            if need > self._largest.get(label, 0):
+                return _short("bin", label, is_for_ever=True)
+        return _short("bin", "all", is_for_ever=True)
 
     def explain(self, demand: Demand, shortage: Shortage) -> str:
         """The sentence for people: what is needed, what is free, and who holds the rest."""
@@ -232,55 +299,51 @@ class Room:
             need = dict(demand.pools)[label]
             if shortage.is_for_ever:
                 return f"needs {need} of pool {label!r}, which has {size}"
-            return f"needs {need} of pool {label!r}: {free} of {size} free{self._held_by(label)}"
-        books = self._bins.values()
-        amounts = {
-            "cpu": (demand.cpu_milli, [b.bin.cpu_milli for b in books], [b.cpu_used for b in books]),
-            "memory": (demand.memory_mib, [b.bin.memory_mib for b in books], [b.memory_used for b in books]),
-            "gpu": (
-                demand.gpu_milli,
-                [sum(b.bin.gpu_milli) for b in books],
-                [sum(b.gpu_used) for b in books],
-            ),
-        }
+            held = _held_by(self._pool_holders.get(label, {}))
+            return f"needs {need} of pool {label!r}: {free} of {size} free{held}"
+        held = _held_by(self._holders)
         if label == "all":
             return f"no bin could hold {_describe(demand)} at once, even if nothing else ran"
-        if label not in amounts:
-            return f"no bin has {_describe(demand)} free at once{self._held_by(None)}"
-        need, offered, used = amounts[label]
+        if label == "both":
+            return f"no bin has {_describe(demand)} free at once{held}"
+        need = _by_label(demand)[label]
         if shortage.is_for_ever:
-            return f"needs {_amount(label, need)}, but the largest bin has {_amount(label, max(offered, default=0))}"
-        free = max((max(0, o - u) for o, u in zip(offered, used, strict=True)), default=0)
-        return f"needs {_amount(label, need)}: {_amount(label, free)} free{self._held_by(None)}"
+            most = _amount(label, self._largest.get(label, 0))
+            return f"needs {_amount(label, need)}, but the largest bin has {most}"
+        return f"needs {_amount(label, need)}: {_amount(label, self._most_free(label))} free{held}"
 
-    def _held_by(self, pool: str | None) -> str:
-        names = [
-            holder
-            for book in self._bins.values()
-            for holder, (demand, _) in book.holders.items()
-            if pool is None or pool in dict(demand.pools)
-        ]
-        if not names:
-            return ""
-        shown = ", ".join(names[:3])
-        return f"; in use by {shown}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    def _most_free(self, label: str) -> int:
+        """The most of a resource that is free in one bin."""
+        if label == "cpu":
+            return max(0, self._by_free[-1][0]) if self._by_free else 0
+        books = self._bins.values()
+        if label == "memory":
+            return max((max(0, b.bin.memory_mib - b.memory_used) for b in books), default=0)
+        return max((max(0, sum(b.bin.gpu_milli) - sum(b.gpu_used)) for b in books), default=0)
 
     def audit(self, holders: Mapping[str, tuple[Demand, Place]]) -> None:
         """Assert that the books equal the sum over `holders` (task id -> what it holds and where)."""
-        booked = {holder: entry for book in self._bins.values() for holder, entry in book.holders.items()}
+        booked = self._holders
         assert booked == dict(holders), f"room is held by {sorted(booked)}, attempts hold {sorted(holders)}"
+        held: dict[str, list[Demand]] = {}
         pools: dict[str, int] = {}
-        for book in self._bins.values():
-            demands = [demand for demand, _ in book.holders.values()]
-            assert book.cpu_used == sum(d.cpu_milli for d in demands), f"cpu of {book.bin.bin_id} drifted"
-            assert book.memory_used == sum(d.memory_mib for d in demands), (
-                f"memory of {book.bin.bin_id} drifted"
-            )
-            for demand in demands:
-                for pool, units in demand.pools:
-                    pools[pool] = pools.get(pool, 0) + units
+        for demand, place in booked.values():
+            held.setdefault(place.bin_id, []).append(demand)
+            for pool, units in demand.pools:
+                pools[pool] = pools.get(pool, 0) + units
+        for bin_id, book in self._bins.items():
+            demands = held.get(bin_id, [])
+            assert book.cpu_used == sum(d.cpu_milli for d in demands), f"cpu of {bin_id} drifted"
+            assert book.memory_used == sum(d.memory_mib for d in demands), f"memory of {bin_id} drifted"
+            assert book.cpu_free == book.bin.cpu_milli - book.cpu_used, f"what is free of {bin_id} drifted"
         used = {pool: units for pool, units in self._pool_used.items() if units}
         assert used == pools, f"pools drifted: booked {used}, held {pools}"
+        assert self._by_free == self._sorted_by_free(), "the order of bins has drifted"
+
+    def audit_one(self, holder: str, demand: Demand, place: Place | None) -> None:
+        """Assert that one task is booked with what it holds; `place` None = with nothing."""
+        booked = self._holders.get(holder)
+        assert booked == (None if place is None else (demand, place)), f"{holder} is booked with {booked}"
 
     def usage(self) -> dict[str, tuple[int, int]]:
         """(used, size) of `cpu_milli`, `memory_mib` over all bins, and of each pool under its name."""
@@ -299,24 +362,25 @@ class Room:
         return found
 
 
-def _fits_bin(book: _BinBook, demand: Demand, gone: Collection[str]) -> bool:
-    """Whether the demand would fit this bin if the holders `gone` had ended."""
+def _fits_bin(book: _BinBook, demand: Demand, gone: Collection[tuple[Demand, Place]]) -> bool:
+    """Whether the demand would fit this bin if `gone`, which are held in it, had ended."""
     if not book.is_offered:
         return False
     cpu, memory, gpu = book.cpu_used, book.memory_used, list(book.gpu_used)
-    for holder in gone:
-        if holder in book.holders:
-            held, place = book.holders[holder]
-            cpu, memory = cpu - held.cpu_milli, memory - held.memory_mib
-            for device in place.devices:
-                gpu[device] -= min(held.gpu_milli, WHOLE_DEVICE_MILLI)
+    for held, place in gone:
+        cpu, memory = cpu - held.cpu_milli, memory - held.memory_mib
+        for device in place.devices:
+            gpu[device] -= min(held.gpu_milli, WHOLE_DEVICE_MILLI)
     free_cpu, free_memory = max(0, book.bin.cpu_milli - cpu), max(0, book.bin.memory_mib - memory)
     if free_cpu < demand.cpu_milli or free_memory < demand.memory_mib:
         return False
     if not demand.gpu_milli:
         return True
-    trial = _BinBook(book.bin, gpu_used=gpu)
-    return _find_devices(trial, demand.gpu_milli) is not None
+    return _find_devices(replace(book, gpu_used=gpu), demand.gpu_milli) is not None
+
+
+def _emptied(book: _BinBook) -> _BinBook:
+    return replace(book, cpu_used=0, memory_used=0, gpu_used=[0] * len(book.gpu_used))
 
 
 def _find_devices(book: _BinBook, milli: int) -> tuple[int, ...] | None:
@@ -332,6 +396,10 @@ def _find_devices(book: _BinBook, milli: int) -> tuple[int, ...] | None:
     return tuple(empty[:wanted]) if len(empty) >= wanted else None
 
 
+def _by_label(demand: Demand) -> dict[str, int]:
+    return {"cpu": demand.cpu_milli, "memory": demand.memory_mib, "gpu": demand.gpu_milli}
+
+
 def _amount(label: str, amount: int) -> str:
     if label == "memory":
         return f"{amount} MiB" if amount < 1024 else f"{amount / 1024:.3g} GiB"
@@ -344,3 +412,12 @@ def _describe(demand: Demand) -> str:
     if demand.gpu_milli:
         parts.append(_amount("gpu", demand.gpu_milli))
     return ", ".join(parts)
+
+
+def _held_by(holders: Mapping[str, object]) -> str:
+    if not holders:
+        return ""
+    more = len(holders) - HOLDERS_SHOWN
+    return f"; in use by {', '.join(islice(holders, HOLDERS_SHOWN))}" + (
+        f" and {more} more" if more > 0 else ""
+    )
