@@ -2,46 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 from prometheus.forecast.world import World
 from prometheus.scheduler.core import Scheduler
-from prometheus.scheduler.decisions import StartAttempt, StopAttempt
+from prometheus.scheduler.decisions import JudgeSlo, SetTask, StartAttempt, StopAttempt
 from prometheus.scheduler.events import Event, TimePassed
+from prometheus.scheduler.states import DONE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Told:
-    """How much was said on the way."""
+    """How much was said on the way, and what was done when."""
 
-    events: int
-    decisions: int
+    events: int = 0
+    decisions: int = 0
+    done: dict[str, int] = field(default_factory=dict)  # task -> instant
+    finished: dict[str, int] = field(
+        default_factory=dict
+    )  # promise -> instant at which its last task was done
 
 
-def run_ahead(scheduler: Scheduler, world: World, first: Sequence[Event], until_us: int) -> Told:
-    """Drive the scheduler through the world from its present to `until_us`; `first` are the events of the first turn."""
-    told = decided = 0
+def run_ahead(
+    scheduler: Scheduler,
+    world: World,
+    first: Sequence[Event],
+    until_us: int,
+    awaited: Collection[str] | None = None,
+) -> Told:
+    """Drive the scheduler through the world from its present to `until_us`; `first` are the events of the first turn.
+
+    With `awaited`, promises by id, it is enough when all of these are finished.
+    """
+    told = Told()
+    missing = None if awaited is None else set(awaited)
     events: Sequence[Event] = first
     while True:
         if events:
             decisions = scheduler.handle(events)
-            told += len(events)
-            decided += len(decisions)
+            told.events += len(events)
+            told.decisions += len(decisions)
             facts: list[Event] = []
             for decision in decisions:
                 if type(decision) is StartAttempt:
                     world.start(decision.task_id, decision.attempt)
+                elif type(decision) is SetTask:
+                    if decision.state in DONE:
+                        told.done[decision.task_id] = decision.at_us
                 elif type(decision) is StopAttempt:
                     fact = world.stop(decision)
                     if fact is not None:
                         facts.append(fact)
+                elif type(decision) is JudgeSlo and decision.finished_us is not None:
+                    told.finished[decision.slo_id] = decision.finished_us
+                    if missing is not None:
+                        missing.discard(decision.slo_id)
             events = facts
             continue
+        if missing is not None and not missing:
+            break
         due = [at_us for at_us in (world.next_us(), scheduler.next_wakeup_us()) if at_us is not None]
         if not due or min(due) > until_us:
             break
         at_us = max(min(due), world.now_us)
-        events = world.advance(at_us) or [TimePassed(at_us)]
+        found = world.advance(at_us)
+        if not found or found[-1].at_us < at_us:
+            found.append(TimePassed(at_us))
+        events = found
     world.now_us = until_us
-    return Told(told, decided)
+    return told

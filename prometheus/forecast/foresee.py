@@ -1,36 +1,25 @@
-"""P50, P90, P99 and P(miss) of each promise: the scheduler is forked and run ahead over worlds that are drawn.
-
-A draw belongs to its seed, sample and task alone: two forecasts that differ in one assumption see otherwise the same
-worlds (common random numbers), so that their difference is that of the assumption.
-"""
+"""P50, P90, P99 and P(miss) of each promise: the scheduler is forked and run ahead over worlds that are drawn."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from zlib import crc32
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from prometheus.core.demand import Capacity
-from prometheus.core.instants import MINUTE_US
-from prometheus.forecast.ahead import run_ahead
-from prometheus.forecast.world import Truth, World
+from prometheus.forecast.ahead import Told, run_ahead
+from prometheus.forecast.arrivals import is_expected
+from prometheus.forecast.criticality import Tracer
+from prometheus.forecast.draws import Draws
+from prometheus.forecast.outlook import Outlook
+from prometheus.forecast.world import World
 from prometheus.scheduler.core import Scheduler, Standing
 from prometheus.scheduler.events import FAILURE_OF, AttemptFailed, Event, RunOpened, SloForecast, TimePassed
 from prometheus.scheduler.plan import SloPlan, TaskPlan
 from prometheus.scheduler.states import TaskState
 
-_MASK = (1 << 64) - 1
+__all__ = ["Forecast", "Outlook", "TaskForecast", "foresee"]
 
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What is assumed of the world. A task without a history is drawn from the quantiles of its plan."""
-
-    histories: Mapping[str, Sequence[int]] = field(default_factory=dict)  # task -> past durations, ascending
-    slower: Mapping[str, float] = field(default_factory=dict)  # task -> factor on its durations
-    overhead_us: int = MINUTE_US  # what it costs to go on from a checkpoint
-    changes: tuple[tuple[int, Capacity], ...] = ()  # what the machine is from an instant on
+CRITICAL_AT_MOST = 20  # tasks of a promise that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +39,9 @@ class Forecast:
     samples: int
     slos: tuple[SloForecast, ...]
     tasks: Mapping[str, TaskForecast]
+    drawn: Mapping[str, float] = field(
+        default_factory=dict
+    )  # promise -> share of samples that miss it, as drawn
 
 
 def foresee(
@@ -62,45 +54,135 @@ def foresee(
     first: Sequence[Event] = (),
     skip: int = 0,
     watch: Callable[[int, World], None] | None = None,
+    concerning: Collection[str] | None = None,
 ) -> Forecast:
     """Run forks of the scheduler ahead to `until_us`. `first` is told to each fork before: what if this happened now?
 
     The scheduler itself is not touched. The samples are those from number `skip` on, so that several processes may
-    share them; `watch` is shown each with its world when that has reached its end.
+    share them; `watch` is shown each with its world when that has reached its end. With `concerning`, promises by id,
+    only these are judged, and a sample ends when all of them are finished.
     """
     now_us = max([scheduler.now_us, *(event.at_us for event in first)])
     opened = [event.run for event in first if isinstance(event, RunOpened)]
     slos = [*scheduler.open_slos(), *(slo for run in opened for slo in run.slos)]
+    if concerning is not None:
+        slos = [slo for slo in slos if slo.slo_id in concerning]
     here = scheduler.standings()
-    plans = [*(one.plan for one in here), *(task for run in opened for task in run.tasks)]
-    begun_us = {one.plan.task_id: one.began_us for one in here}
-    told: list[Event] = [*first, *(_ended(one, now_us) for one in here if one.state is TaskState.STOPPING)]
-    starts: dict[str, list[int | None]] = {plan.task_id: [] for plan in plans}
-    ends: dict[str, list[int | None]] = {plan.task_id: [] for plan in plans}
+    coming = [task for run in opened for task in run.tasks]
+    draws = Draws(here, coming, outlook, now_us, seed)
+    ahead = _Ahead(scheduler, outlook, here, first, now_us, until_us)
+    tally = _Tally(slos, {plan.task_id: plan for plan in (*(one.plan for one in here), *coming)})
+    awaited = None if concerning is None else [slo.slo_id for slo in slos]
     for sample in range(skip, skip + samples):
-        truths = {
-            plan.task_id: _draw(plan, begun_us.get(plan.task_id), outlook, now_us, seed, sample)
-            for plan in plans
-        }
-        world = World(truths, now_us, outlook.overhead_us, outlook.changes)
-        for one in here:
-            if one.state is TaskState.RUNNING and one.began_us is not None:
-                world.go_on(one.plan.task_id, one.attempt, one.began_us, one.saved_us)
-            elif one.state is TaskState.STARTING:
-                world.start(one.plan.task_id, one.attempt)
-        run_ahead(scheduler.fork(), world, told or [TimePassed(now_us)], until_us)
-        for task_id, starting in starts.items():
-            life = world.lives.get(task_id)
-            starting.append(None if life is None else life.first_start_us)
-            ends[task_id].append(None if life is None else life.end_us)
+        world, told, expected = ahead.run(draws, sample, awaited)
+        tally.count(world, told, expected)
         if watch is not None:
             watch(sample, world)
-    return Forecast(
-        now_us,
-        samples,
-        tuple(_judge(slo, ends) for slo in slos),
-        {i: TaskForecast(_at(starts[i], 0.5), _at(ends[i], 0.5), _at(ends[i], 0.9)) for i in ends},
-    )
+    return tally.forecast(now_us, samples, outlook)
+
+
+class _Ahead:
+    """The present, from which every sample begins."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        outlook: Outlook,
+        here: Sequence[Standing],
+        first: Sequence[Event],
+        now_us: int,
+        until_us: int,
+    ) -> None:
+        self._scheduler, self._outlook, self._here = scheduler, outlook, here
+        self._now_us, self._until_us = now_us, until_us
+        self._first = [
+            *first,
+            *(_ended(one, now_us) for one in here if one.state is TaskState.STOPPING),
+        ]
+        policy = scheduler.policy
+        self._policy = replace(policy, replan_us=max(policy.replan_us, outlook.replan_us))
+        opened = (task for event in first if isinstance(event, RunOpened) for task in event.run.tasks)
+        plans = (*(one.plan for one in here), *opened)
+        self._prompt = frozenset(plan.task_id for plan in plans if plan.timeout_us is not None)
+
+    def run(
+        self, draws: Draws, sample: int, awaited: Collection[str] | None
+    ) -> tuple[World, Told, Sequence[TaskPlan]]:
+        """One sample: its world at the end, what was said on the way, and the lower work that came."""
+        outlook, now_us = self._outlook, self._now_us
+        truths = draws.truths(sample)
+        told = list(self._first)
+        expected: Sequence[TaskPlan] = ()
+        coming = outlook.arrivals.expected(draws.share("arrivals", sample), now_us, self._until_us)
+        if coming is not None:
+            run, more = coming
+            truths.update(more)
+            told.append(RunOpened(now_us, run))
+            expected = run.tasks
+        world = World(
+            truths, now_us, outlook.overhead_us, outlook.changes, is_patient=True, prompt=self._prompt
+        )
+        for one in self._here:
+            if one.began_us is not None and one.state is TaskState.RUNNING:
+                world.go_on(one.plan.task_id, one.attempt, one.began_us, one.saved_us, one.kept_us)
+                continue
+            is_starting = one.state is TaskState.STARTING
+            if one.attempt:
+                world.keep(one.plan.task_id, one.attempt - is_starting, one.kept_us)
+            if is_starting:
+                world.start(one.plan.task_id, one.attempt)
+        fork = self._scheduler.fork(self._policy)
+        said = run_ahead(fork, world, told or [TimePassed(now_us)], self._until_us, awaited)
+        return world, said, expected
+
+
+class _Tally:
+    """What the samples have come to so far."""
+
+    def __init__(self, slos: Sequence[SloPlan], plans: Mapping[str, TaskPlan]) -> None:
+        self._slos, self._plans = slos, plans
+        self._starts: dict[str, list[int | None]] = {task_id: [] for task_id in plans}
+        self._ends: dict[str, list[int | None]] = {task_id: [] for task_id in plans}
+        self._finishes: dict[str, list[int | None]] = {slo.slo_id: [] for slo in slos}
+        self._critical: dict[str, Counter[str]] = {slo.slo_id: Counter() for slo in slos}
+
+    def count(self, world: World, told: Told, expected: Sequence[TaskPlan]) -> None:
+        for task_id, starting in self._starts.items():
+            life = world.lives.get(task_id)
+            starting.append(None if life is None else life.first_start_us)
+            self._ends[task_id].append(told.done.get(task_id))
+        plans = {**self._plans, **{plan.task_id: plan for plan in expected}} if expected else self._plans
+        tracer = Tracer(plans, world.lives, told.done, world.freed)
+        for slo in self._slos:
+            self._finishes[slo.slo_id].append(told.finished.get(slo.slo_id))
+            open_ids = [task_id for task_id in slo.task_ids if task_id in self._plans]
+            self._critical[slo.slo_id].update(tracer.chain(open_ids))
+
+    def forecast(self, made_us: int, samples: int, outlook: Outlook) -> Forecast:
+        drawn = {slo.slo_id: _missed(slo, self._finishes[slo.slo_id]) / samples for slo in self._slos}
+        return Forecast(
+            made_us,
+            samples,
+            tuple(self._slo(slo, outlook.calibration.of(drawn[slo.slo_id]), samples) for slo in self._slos),
+            {
+                task_id: TaskForecast(_at(self._starts[task_id], 0.5), _at(ends, 0.5), _at(ends, 0.9))
+                for task_id, ends in self._ends.items()
+            },
+            drawn,
+        )
+
+    def _slo(self, slo: SloPlan, miss: float, samples: int) -> SloForecast:
+        finishes = self._finishes[slo.slo_id]
+        counted = self._critical[slo.slo_id].items()
+        found = sorted((-count, task_id) for task_id, count in counted if not is_expected(task_id))
+        return SloForecast(
+            slo.slo_id,
+            miss,
+            _at(finishes, 0.5),
+            _at(finishes, 0.9),
+            _at(finishes, 0.99),
+            tuple((task_id, -count / samples) for count, task_id in found[:CRITICAL_AT_MOST]),
+        )
 
 
 def _ended(one: Standing, now_us: int) -> AttemptFailed:
@@ -109,51 +191,12 @@ def _ended(one: Standing, now_us: int) -> AttemptFailed:
     return AttemptFailed(now_us, one.plan.task_id, one.attempt, FAILURE_OF[one.stop_cause], "told to stop")
 
 
-def _draw(
-    plan: TaskPlan, began_us: int | None, outlook: Outlook, now_us: int, seed: int, sample: int
-) -> Truth:
-    history = outlook.histories.get(plan.task_id) or _from_plan(plan)
-    elapsed_us = 0 if began_us is None else now_us - began_us
-    factor = outlook.slower.get(plan.task_id, 1.0)
-    drawn = factor * _longer_than(history, elapsed_us / factor, _dice(seed, sample, plan.task_id))
-    return Truth(max(round(drawn), elapsed_us), (), plan.checkpoint_every_us)
-
-
-def _longer_than(history: Sequence[int], elapsed_us: float, share: float) -> float:
-    """The `share` quantile of the past durations that were longer than what has passed."""
-    first = bisect_right(history, elapsed_us)
-    left = len(history) - first
-    if not left:
-        return elapsed_us * (1 + share / 2)  # it has never taken so long: nobody knows
-    return history[first + int(share * left)]
-
-
-def _from_plan(plan: TaskPlan) -> Sequence[int]:
-    low = max(1, 2 * plan.typical_us - plan.cautious_us)
-    return sorted((low, (low + plan.typical_us) // 2, plan.typical_us, plan.cautious_us, plan.late_us))
-
-
-def _dice(seed: int, sample: int, task_id: str) -> float:
-    """A number in [0, 1) that belongs to these three alone (splitmix64, Steele et al. 2014)."""
-    mixed = (crc32(task_id.encode()) * 0x9E3779B97F4A7C15 + sample * 0xBF58476D1CE4E5B9 + seed) & _MASK
-    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
-    return (mixed ^ (mixed >> 31)) / 2**64
-
-
-def _judge(slo: SloPlan, ends: Mapping[str, Sequence[int | None]]) -> SloForecast:
-    tasks = [ends[task_id] for task_id in slo.task_ids if task_id in ends]
-    finishes = [
-        None if None in row else max(at for at in row if at is not None) for row in zip(*tasks, strict=True)
-    ]
-    missed = sum(at is None or at > slo.deadline_us for at in finishes)
-    return SloForecast(
-        slo.slo_id, missed / len(finishes), _at(finishes, 0.5), _at(finishes, 0.9), _at(finishes, 0.99)
-    )
+def _missed(slo: SloPlan, finishes: Sequence[int | None]) -> int:
+    return sum(at_us is None or at_us > slo.deadline_us for at_us in finishes)
 
 
 def _at(instants: Sequence[int | None], share: float) -> int | None:
     """The instant by which that share of the samples is there; None if fewer ever are."""
     there = sorted(at for at in instants if at is not None)
-    place = -(-share * len(instants) // 1) - 1
-    return there[int(place)] if place < len(there) else None
+    place = int(-(-share * len(instants) // 1)) - 1
+    return there[place] if place < len(there) else None

@@ -21,6 +21,8 @@ from prometheus.scheduler.events import (
 
 Trace = tuple[int, str, str, int]  # instant, what (start, end, fail, preempt), task, attempt
 
+Entry = tuple[int, int, int, str, int]  # instant, serial, what, task, attempt
+
 _BEGIN, _SAVE, _END, _FAIL, _CAPACITY = range(5)
 
 
@@ -41,6 +43,7 @@ class Life:
     first_start_us: int | None = None
     end_us: int | None = None
     attempts: int = 0
+    earlier: int = 0  # attempts from before this world
     preemptions: int = 0
     lost: int = 0  # attempts whose worker was lost
     saved_us: int = 0  # work that a later attempt need not do again
@@ -59,9 +62,13 @@ class World:
     changes: tuple[tuple[int, Capacity], ...] = ()  # (instant, what the machine is from then on)
     lives: dict[str, Life] = field(default_factory=dict)
     trace: list[Trace] | None = None
-    _agenda: list[tuple[int, int, int, str, int]] = field(
-        default_factory=list
-    )  # when, serial, what, task, attempt
+    # Facts that an attempt has begun or saved its work call for no turn of their own: they may be told, in order and with
+    # their own instants, when the next turn comes. `prompt` names the tasks of which they must be told at once.
+    is_patient: bool = False
+    prompt: frozenset[str] = frozenset()
+    freed: list[tuple[int, str]] = field(default_factory=list)  # when each attempt gave back its room
+    _agenda: list[Entry] = field(default_factory=list)
+    _asides: list[Entry] = field(default_factory=list)  # what calls for no turn
     _serial: int = 0
 
     def __post_init__(self) -> None:
@@ -79,9 +86,7 @@ class World:
         truth = self.truths[task_id]
         left_us = truth.duration_us - life.saved_us
         life.overhead_us = self.overhead_us if life.saved_us else 0
-        own = attempt - life.preemptions - life.lost  # of the attempts that nobody else ended
-        fails = own <= len(truth.failures)
-        runs_us = round(left_us * truth.failures[own - 1]) if fails else left_us
+        fails, runs_us = self._fate(life, truth, left_us)
         self._at(self.now_us, _BEGIN, task_id, attempt)
         if truth.hangs and attempt in truth.hangs:
             return
@@ -94,28 +99,50 @@ class World:
                 attempt,
             )
 
-    def go_on(self, task_id: str, attempt: int, began_us: int, saved_us: int | None) -> None:
+    def keep(self, task_id: str, attempts: int, kept_us: int) -> None:
+        """A task that was tried before this world began; `kept_us` is the work that it need not do again."""
+        self.lives[task_id] = Life(attempts=attempts, earlier=attempts, saved_us=kept_us)
+
+    def go_on(
+        self, task_id: str, attempt: int, began_us: int, saved_us: int | None, kept_us: int = 0
+    ) -> None:
         """An attempt that began before this world did; `saved_us` is the instant of its last checkpoint.
 
-        Its truth counts from the beginning of this attempt: what earlier ones saved is not known here.
+        `kept_us` is the work that earlier attempts had saved: this one did not begin from nothing.
         """
-        life = self.lives.setdefault(task_id, Life())
-        life.attempts, life.first_start_us, life.began_us = attempt, began_us, began_us
         truth = self.truths[task_id]
-        life.saved_us = 0 if saved_us is None else saved_us - began_us
-        self._at(max(self.now_us, began_us + truth.duration_us), _END, task_id, attempt)
+        overhead_us = self.overhead_us if kept_us else 0
+        worked_from_us = began_us + overhead_us
+        in_it_us = 0 if saved_us is None else max(0, saved_us - worked_from_us)
+        life = self.lives[task_id] = Life(
+            first_start_us=began_us,
+            attempts=attempt,
+            earlier=attempt - 1,
+            saved_us=kept_us + in_it_us,
+            began_us=began_us,
+            overhead_us=overhead_us,
+        )
+        fails, runs_us = self._fate(life, truth, truth.duration_us - kept_us)
+        ends_us = max(self.now_us, worked_from_us + runs_us)
+        self._at(ends_us, _FAIL if fails else _END, task_id, attempt)
         every_us = truth.checkpoint_every_us
         if every_us is not None:
-            next_us = (began_us if saved_us is None else saved_us) + every_us
-            if next_us < began_us + truth.duration_us:
-                self._at(max(self.now_us, next_us), _SAVE, task_id, attempt)
+            next_us = max(self.now_us, worked_from_us + in_it_us + every_us)
+            if next_us < ends_us:
+                self._at(next_us, _SAVE, task_id, attempt)
+
+    def _fate(self, life: Life, truth: Truth, left_us: int) -> tuple[bool, int]:
+        """Whether the attempt will fail, and how long it works until it does or ends."""
+        own = life.attempts - life.earlier - life.preemptions - life.lost  # of those that nobody else ended
+        fails = own <= len(truth.failures)
+        return fails, round(left_us * truth.failures[own - 1]) if fails else left_us
 
     def stop(self, order: StopAttempt) -> Event | None:
         """End an attempt at once, by its last checkpoint; None if it has ended already."""
         life = self.lives[order.task_id]
         if life.began_us is None or life.attempts != order.attempt:
             return None
-        self._close(life)
+        self._close(order.task_id, life)
         failure = FAILURE_OF[order.cause]
         is_preempted = failure is Failure.PREEMPTED
         life.preemptions += is_preempted
@@ -127,24 +154,35 @@ class World:
         life = self.lives[task_id]
         if life.began_us is None:
             return None
-        self._close(life)
+        self._close(task_id, life)
         life.lost += 1
         self._note("fail", task_id, life.attempts)
         return AttemptFailed(self.now_us, task_id, life.attempts, Failure.LOST, "its worker was lost")
 
     def next_us(self) -> int | None:
-        """When something happens next."""
+        """When something happens next that calls for a turn."""
         while self._agenda and self._is_void(self._agenda[0]):
             heapq.heappop(self._agenda)
         return self._agenda[0][0] if self._agenda else None
 
     def advance(self, to_us: int) -> list[Event]:
-        """Let time pass until `to_us`; the facts of that instant."""
-        self.now_us = to_us
+        """Let time pass until `to_us`; the facts until then, each with its instant."""
         found: list[Event] = []
-        while (at_us := self.next_us()) is not None and at_us <= to_us:
-            _, _, what, task_id, attempt = heapq.heappop(self._agenda)
+        agenda, asides = self._agenda, self._asides
+        while True:
+            next_us = self.next_us()
+            is_aside = bool(asides) and (not agenda or asides[0] < agenda[0])
+            if is_aside and asides[0][0] <= to_us:
+                entry = heapq.heappop(asides)
+                if self._is_void(entry):
+                    continue
+            elif not is_aside and next_us is not None and next_us <= to_us:
+                entry = heapq.heappop(agenda)
+            else:
+                break
+            self.now_us, _, what, task_id, attempt = entry
             found.append(self._happen(what, task_id, attempt))
+        self.now_us = to_us
         return found
 
     def _happen(self, what: int, task_id: str, attempt: int) -> Event:
@@ -160,7 +198,7 @@ class World:
             life.saved_us += every_us
             self._at(now_us + every_us, _SAVE, task_id, attempt)
             return AttemptCheckpointed(now_us, task_id, attempt, "null")
-        self._close(life)
+        self._close(task_id, life)
         if what == _FAIL:
             self._note("fail", task_id, attempt)
             return AttemptFailed(now_us, task_id, attempt, Failure.ERROR, "failed, as the workload says")
@@ -168,12 +206,13 @@ class World:
         self._note("end", task_id, attempt)
         return AttemptSucceeded(now_us, task_id, attempt)
 
-    def _close(self, life: Life) -> None:
+    def _close(self, task_id: str, life: Life) -> None:
         assert life.began_us is not None
         life.spent_us += self.now_us - life.began_us
         life.began_us = None
+        self.freed.append((self.now_us, task_id))
 
-    def _is_void(self, entry: tuple[int, int, int, str, int]) -> bool:
+    def _is_void(self, entry: Entry) -> bool:
         """Whether what was to happen will not: its attempt has ended."""
         _, _, what, task_id, attempt = entry
         if what == _CAPACITY:
@@ -187,7 +226,10 @@ class World:
 
     def _at(self, at_us: int, what: int, task_id: str, attempt: int) -> None:
         self._serial += 1
-        heapq.heappush(self._agenda, (at_us, self._serial, what, task_id, attempt))
+        is_aside = self.is_patient and what in (_BEGIN, _SAVE) and task_id not in self.prompt
+        heapq.heappush(
+            self._asides if is_aside else self._agenda, (at_us, self._serial, what, task_id, attempt)
+        )
 
 
 def useful_us(life: Life, truth: Truth, horizon_us: int) -> int:

@@ -244,7 +244,7 @@ def read_answer(output: bytes) -> ForecastMade:
     if isinstance(said, dict) and "error" in said:
         raise ValueError(f"the forecaster failed: {str(said['error'])[:200]}")
     try:
-        _Forecast.model_validate(said)
+        _Forecast.model_validate_json(output)  # as JSON: a list there may be a tuple here
         made = event_of(said)
     except (ValidationError, StoreError) as error:
         raise ValueError(f"the forecaster said what no forecast can be: {str(error)[:200]}") from None

@@ -1,0 +1,68 @@
+"""What has a forecast of 30 % meant so far?
+
+A straight line on log odds (Platt, 1999), fitted on forecasts whose outcome is known: it corrects what is too sure or too
+timid everywhere, never changes which of two promises is in more danger, and with little to learn from stays near what
+was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, fsum, log
+
+_LEAST = 0.002  # shares nearer to 0 or 1 than this are not told apart
+_PRIOR = 4.0  # weight of "as drawn": the inverse variance of slope - 1 and of shift
+_ROUNDS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """log odds of a miss = shift + slope * log odds of what was drawn. `count` = forecasts that it was learned from."""
+
+    slope: float = 1.0
+    shift: float = 0.0
+    count: int = 0
+
+    def of(self, share: float) -> float:
+        """The probability that a share of samples has meant."""
+        if not self.count:
+            return share
+        return _logistic(self.shift + self.slope * _odds(share))
+
+
+AS_DRAWN = Calibration()
+
+
+def learn(pairs: Sequence[tuple[float, bool]]) -> Calibration:
+    """From (share of samples that missed, whether it was missed) of past forecasts; Newton's method, drawn to `AS_DRAWN`."""
+    if not pairs:
+        return AS_DRAWN
+    known = [(_odds(share), float(missed)) for share, missed in pairs]
+    slope, shift = 1.0, 0.0
+    for _ in range(_ROUNDS):
+        fitted = [_logistic(shift + slope * odds) for odds, _ in known]
+        weights = [max(1e-9, value * (1 - value)) for value in fitted]
+        apart = [value - missed for value, (_, missed) in zip(fitted, known, strict=True)]
+        g0 = fsum(apart) + _PRIOR * shift
+        g1 = fsum(a * odds for a, (odds, _) in zip(apart, known, strict=True)) + _PRIOR * (slope - 1)
+        h00 = fsum(weights) + _PRIOR
+        h01 = fsum(w * odds for w, (odds, _) in zip(weights, known, strict=True))
+        h11 = fsum(w * odds * odds for w, (odds, _) in zip(weights, known, strict=True)) + _PRIOR
+        scale = h00 * h11 - h01 * h01
+        step0, step1 = (h11 * g0 - h01 * g1) / scale, (h00 * g1 - h01 * g0) / scale
+        shift, slope = shift - step0, slope - step1
+        if abs(step0) + abs(step1) < 1e-9:
+            break
+    return Calibration(max(slope, 0.05), shift, len(pairs))
+
+
+def _odds(share: float) -> float:
+    kept = min(max(share, _LEAST), 1 - _LEAST)
+    return log(kept / (1 - kept))
+
+
+def _logistic(value: float) -> float:
+    if value >= 0:
+        return 1 / (1 + exp(-value))
+    return exp(value) / (1 + exp(value))
