@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 SAMPLES = 200
 SAMPLES_OF_A_SWEEP = 600  # fewer than 539 without a miss do not prove 99.5 %
 MOST_SAMPLES = 100_000
-QUIET_US = 1_000_000  # an answer that comes sooner needs no progress
+QUIET_US = 2_000_000  # an answer that comes sooner needs no progress
+TOLD_EVERY_US = 10_000_000
 
 
 def whatif(
@@ -129,20 +130,17 @@ def _tonight(face: Face, pipelines: list[str], workload: Path | None, session: d
 
 
 def _progress(face: Face) -> Callable[[int, int], None]:
-    """Says on stderr how far it is once that takes a while: in a terminal in place, else a line for each tenth."""
+    """Says on stderr how far it is once that takes a while: in a terminal in place, else a line now and then."""
     from prometheus.orchestrator.clock import monotonic_us
 
-    begun_us, said = monotonic_us(), 0
+    next_us = monotonic_us() + QUIET_US
 
     def told(drawn: int, wanted: int) -> None:
-        nonlocal said
-        tenth = 10 * drawn // max(1, wanted)
-        if monotonic_us() - begun_us < QUIET_US or (tenth == said and drawn < wanted):
-            return
-        said = tenth
+        nonlocal next_us
         if face.err.is_terminal:
             face.err.print(f"\r{drawn} of {wanted} nights drawn", end="" if drawn < wanted else "\n")
-        else:
+        elif monotonic_us() >= next_us:
+            next_us = monotonic_us() + TOLD_EVERY_US
             face.err.print(f"{drawn} of {wanted} nights drawn")
 
     return told

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from prometheus.cli.face import cell, table
 from prometheus.core.instants import HOUR_US, MINUTE_US, SECOND_US, from_us
 from prometheus.monitoring.axis import clock_words
-from prometheus.monitoring.capacities import Capacities, Curve, draw_capacities
+from prometheus.monitoring.capacities import Capacities, Curve, Enough, draw_capacities
 from prometheus.monitoring.prospects import MOST_ROWS, Fan, Prospect, Prospects, draw_prospects, percent
 from prometheus.orchestrator.whatif.comparing import Comparison, Outcome, Row, never_words
 from prometheus.orchestrator.whatif.shares import Share
-from prometheus.orchestrator.whatif.sweeping import KEPT, NEEDED, Smallest, Sweep, Verdict, plain_size
+from prometheus.orchestrator.whatif.sweeping import KEPT, NEEDED, Point, Smallest, Sweep, Verdict, plain_size
 
 if TYPE_CHECKING:
     from prometheus.cli.face import Face
@@ -47,15 +47,15 @@ def tell_sweep(face: Face, found: Sweep) -> None:
     face.out.print(cell(_heading(found.name, found.now_us)))
     for said in found.words:
         face.out.print(cell(f"  {said}"))
-    face.out.print(cell(enough_words(found)))
+    for said in enough_words(found):
+        face.out.print(cell(said))
     shown = table("size", "nights", *_columns(found), "Tier 3 core-h", "cannot start")
     for point in found.points:
         misses = [percent(share.value) for share in point.missed]
         if len(found.promises) > COLUMNS:
             worst = min(range(len(misses)), key=[-share.value for share in point.missed].__getitem__)
-            kept = sum(point.keeps(place) for place in range(len(misses)))
             misses = [
-                f"{kept} of {len(misses)}",
+                *(_kept_words(found, point, tier) for tier in sorted({one.tier for one in found.promises})),
                 f"{misses[worst]} {label_of(found.promises[worst], found.promises)}",
             ]
         mark = " (now)" if point.size == found.present else ""
@@ -88,20 +88,65 @@ def changed_warnings(found: Comparison) -> list[str]:
     return never_words(new) + [f"(already so) {said}" for said in never_words(found.never_before)]
 
 
-def enough_words(found: Sweep) -> str:
-    """One sentence: the smallest size that keeps every promise, and how sure that is."""
-    if not found.promises:
-        return "no promise is open tonight, so any size keeps them all"
-    enough = found.enough
-    if enough is None or enough.size is None:
-        largest = found.swept.words(found.points[-1].size)
-        lost = [label_of(one.promise, found.promises) for one in found.smallest if one.size is None]
-        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        return f"not even {largest} keep {', '.join(lost[:3])}{more} in {100 * KEPT:g} % of the nights"
-    what = found.swept.words(enough.size)
-    least = " (and it was the smallest tried)" if enough.is_first else ""
-    sure = "" if enough.verdict is Verdict.KEPT else f", by the samples: {_attained_words(enough)}"
-    return f"{what} keep every promise in {100 * KEPT:g} % of the nights{least}{sure}"
+def enough_words(found: Sweep) -> list[str]:
+    """A sentence a tier: the smallest size that keeps its promises and those of higher ones, and how sure that is."""
+    tiers = sorted({one.tier for one in found.promises})
+    if not tiers:
+        return ["no promise is open tonight, so any size keeps them all"]
+    words = []
+    for tier in tiers:
+        whose = "every promise" if len(tiers) == 1 else f"every promise of Tier {tier}"
+        enough = found.enough_for(tier)
+        if enough is None or enough.size is None:
+            largest = found.swept.words(found.points[-1].size)
+            lost = [
+                label_of(one.promise, found.promises)
+                for one in found.smallest
+                if one.size is None and one.promise.tier <= tier
+            ]
+            more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+            words.append(
+                f"not even {largest} keep {', '.join(lost[:3])}{more} in {100 * KEPT:g} % of the nights"
+            )
+            break
+        least = " (the smallest tried)" if enough.is_first else ""
+        sure = "" if enough.verdict is Verdict.KEPT else f"; not sure: {_attained_words(enough)}"
+        what = found.swept.words(enough.size)
+        words.append(f"{what}{least} keep {whose} in {100 * KEPT:g} % of the nights{sure}")
+    return words
+
+
+def _no_help_words(found: Sweep) -> list[str]:
+    """Promises that are missed as often on the largest machine as on the one before it: size is not what they lack."""
+    if len(found.points) < 2:
+        return []
+    last, before = found.points[-1], found.points[-2]
+    vain = [
+        label_of(one.promise, found.promises)
+        for place, one in enumerate(found.smallest)
+        if one.size is None and last.missed[place].value >= before.missed[place].interval()[0]
+    ]
+    if not vain:
+        return []
+    more = f" and {len(vain) - 3} more" if len(vain) > 3 else ""
+    return [f"more does not help {', '.join(vain[:3])}{more}: the work takes that long, however much is free"]
+
+
+def _marks(found: Sweep) -> tuple[Enough, ...]:
+    """The sizes that are enough, for the picture: one a tier, two that are the same as one."""
+    sizes = [point.size for point in found.points]
+    tiers = sorted({one.tier for one in found.promises})
+    marks: dict[int, str] = {}
+    for tier in tiers:
+        enough = found.enough_for(tier)
+        if enough is not None and enough.size is not None:
+            size = f"{plain_size(found.swept, enough.size):g}"
+            marks[sizes.index(enough.size)] = (
+                f"{size} {'is' if size == '1' else 'are'} enough"
+                if tier == tiers[-1]
+                else f"{size} for Tier {tier}"
+            )
+    return tuple(Enough(place, words) for place, words in marks.items())
 
 
 def picture(found: Comparison) -> str:
@@ -147,7 +192,6 @@ def scene_of_sweep(found: Sweep) -> Capacities:
     """What the picture of a sweep shows."""
     swept = found.swept
     sizes = [point.size for point in found.points]
-    enough = found.enough
     unit = {"cpu": "cores", "memory": "GB of memory", "gpu": "GPUs"}.get(
         swept.what or "", f"units of the pool {swept.pool}"
     )
@@ -177,9 +221,9 @@ def scene_of_sweep(found: Sweep) -> Capacities:
         lower=tuple(point.lower for point in found.points),
         allowed=1 - KEPT,
         present=None if found.present is None else plain_size(swept, found.present),
-        enough=None if enough is None or enough.size is None else sizes.index(enough.size),
+        enough=_marks(found),
         changed=found.words,
-        remarks=(enough_words(found), f"{_drawn_words(found)}, seed {found.seed}", *found.notes),
+        remarks=(*enough_words(found), f"{_drawn_words(found)}, seed {found.seed}", *found.notes),
     )
 
 
@@ -319,8 +363,14 @@ def _fan(side: Outcome | None) -> Fan | None:
 
 def _columns(found: Sweep) -> list[str]:
     if len(found.promises) > COLUMNS:
-        return ["promises kept", "worst P(miss)"]
+        tiers = sorted({one.tier for one in found.promises})
+        return [*(f"Tier {tier} kept" for tier in tiers), "worst P(miss)"]
     return [f"P(miss) {label_of(one, found.promises)}" for one in found.promises]
+
+
+def _kept_words(found: Sweep, point: Point, tier: int) -> str:
+    places = [place for place, one in enumerate(found.promises) if one.tier == tier]
+    return f"{sum(point.keeps(place) for place in places)} of {len(places)}"
 
 
 def _smallest_table(face: Face, found: Sweep) -> None:

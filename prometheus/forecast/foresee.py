@@ -53,13 +53,13 @@ def foresee(
     seed: int = 0,
     first: Sequence[Event] = (),
     skip: int = 0,
-    watch: Callable[[int, World], None] | None = None,
+    watch: Callable[[int, World, Told], None] | None = None,
     concerning: Collection[str] | None = None,
 ) -> Forecast:
     """Run forks of the scheduler ahead to `until_us`. `first` is told to each fork before: what if this happened now?
 
     The scheduler itself is not touched. The samples are those from number `skip` on, so that several processes may
-    share them; `watch` is shown each with its world when that has reached its end. With `concerning`, promises by id,
+    share them; `watch` is shown each with its world and what was said, at its end. With `concerning`, promises by id,
     only these are judged, and a sample ends when all of them are finished.
     """
     now_us = max([scheduler.now_us, *(event.at_us for event in first)])
@@ -77,7 +77,7 @@ def foresee(
         world, told, expected = ahead.run(draws, sample, awaited)
         tally.count(world, told, expected)
         if watch is not None:
-            watch(sample, world)
+            watch(sample, world, told)
     return tally.forecast(now_us, samples, outlook)
 
 

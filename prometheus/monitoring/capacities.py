@@ -6,17 +6,17 @@ done. The share stands on a scale of square roots, for one night in two hundred 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from math import sqrt
 
-from prometheus.monitoring.page import Frame, document, frame_of
+from prometheus.monitoring.page import Frame, document, frame_of, wrap
 from prometheus.monitoring.prospects import head, percent, tail
 from prometheus.monitoring.svg import Canvas, number, shorten, text_width
 from prometheus.monitoring.theme import Theme
 
-MOST_CURVES = 60
-LABELLED_AT_MOST = 3  # curves that carry their names
+MOST_CURVES = 100
+ROWS_EACH = 12  # promises up to which each has a row; of more, those that need the same share one
+LABELLED_AT_MOST = 3  # curves that all carry their names; of more, the one that needs most of each tier
 TICKS = (0.0, 0.005, 0.02, 0.1, 0.25, 0.5, 1.0)
 
 _SMALL = 11.5
@@ -40,6 +40,14 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Enough:
+    """A size that is marked through all panels: what it is enough for."""
+
+    place: int  # of the size
+    words: str  # "14 keep Tier 1"
+
+
+@dataclass(frozen=True, slots=True)
 class Capacities:
     """Everything on one picture."""
 
@@ -51,7 +59,7 @@ class Capacities:
     lower: tuple[float, ...]  # core-hours of Tier 3, one a size
     allowed: float  # share of nights that may miss
     present: float | None = None  # the size that there is
-    enough: int | None = None  # place of the smallest size that keeps all of them
+    enough: tuple[Enough, ...] = ()
     changed: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -84,12 +92,13 @@ def draw_capacities(scene: Capacities, *, width: int = 1240, theme: Theme = "aut
     scale = _Scale(
         scene.sizes, frame.left + inset + 8, frame.plot - inset - (24.0 if frame.narrow else _RIGHT)
     )
-    marks = Canvas()
-    top = y + 26
-    y = _misses(canvas, marks, scene, frame, scale, top)
-    y = _smallest(canvas, marks, scene, frame, scale, y + 34)
-    y = _lower(canvas, marks, scene, frame, scale, y + 30)
+    shapes, marks = Canvas(), Canvas()  # over the lines that go through all panels; words over everything
+    top = y + 26 + 13 * len(scene.enough) + (14 if frame.narrow else 0)
+    y = _misses(shapes, marks, scene, frame, scale, top)
+    y = _smallest(shapes, marks, scene, frame, scale, y + 34)
+    y = _lower(shapes, marks, scene, frame, scale, y + 30)
     _uprights(canvas, marks, scene, scale, top, y)
+    canvas.append(shapes)
     canvas.append(marks)
     y = _sizes(canvas, scene, frame, scale, y)
     y = _legend(canvas, scene, frame, y)
@@ -99,9 +108,7 @@ def draw_capacities(scene: Capacities, *, width: int = 1240, theme: Theme = "aut
 
 def describe_capacities(scene: Capacities) -> str:
     """The picture in words, for those who do not see it."""
-    parts = [*scene.changed]
-    if scene.enough is not None:
-        parts.append(f"{number(scene.sizes[scene.enough])} {scene.unit} keep every promise")
+    parts = [*scene.changed, *(one.words for one in scene.enough)]
     for curve in scene.curves[:MOST_CURVES]:
         if curve.smallest is None:
             parts.append(f"{curve.name}: no size of these keeps it")
@@ -129,38 +136,37 @@ def _misses(
             canvas.text(scale.left - 14, y + 4, percent(tick), "ax", "end")
     if abs(floor - _HIGH * _up(scene.allowed) - floor) > 12 and not frame.narrow:
         marks.text(scale.right + 12, floor - _HIGH * _up(scene.allowed) + 4, "may miss", "md")
-    curves = sorted(scene.curves[:MOST_CURVES], key=lambda one: sum(share for share, _, _ in one.misses))
-    worst = max((one.smallest if one.smallest is not None else len(scene.sizes) for one in curves), default=0)
-    named = [
-        one for one in curves if (one.smallest if one.smallest is not None else len(scene.sizes)) == worst
-    ][-1:]
-    if len(curves) <= LABELLED_AT_MOST:
-        named = curves
-    for curve in curves:
-        bold = curve in named
+    curves = sorted(scene.curves[:MOST_CURVES], key=lambda one: _need(scene, one))
+    named = curves if len(curves) <= LABELLED_AT_MOST else list({one.tier: one for one in curves}.values())
+    named = named[::-1]  # the one that needs most is drawn whole, the others dashed
+    for curve in sorted(curves, key=lambda one: one in named):
+        is_named = curve in named
         points = [
             (scale.x(size), floor - _HIGH * _up(miss))
             for size, (miss, _, _) in zip(scene.sizes, curve.misses, strict=True)
         ]
-        if bold:
-            band = [
-                (scale.x(size), floor - _HIGH * _up(low))
-                for size, (_, low, _) in zip(scene.sizes, curve.misses, strict=True)
+        if is_named:
+            edges = [
+                (scale.x(size), floor - _HIGH * _up(low), floor - _HIGH * _up(high))
+                for size, (_, low, high) in zip(scene.sizes, curve.misses, strict=True)
             ]
-            band += [
-                (scale.x(size), floor - _HIGH * _up(high))
-                for size, (_, _, high) in reversed(list(zip(scene.sizes, curve.misses, strict=True)))
-            ]
+            band = [(x, low) for x, low, _ in edges] + [(x, high) for x, _, high in reversed(edges)]
             canvas.polygon(band, f"band{curve.tier}")
-        for (x1, y1), (x2, y2) in pairwise(points):
-            canvas.line(x1, y1, x2, y2, f"c{curve.tier}{' bold' if bold else ''}", title=curve.name)
-        if bold:
+        dashed = f" dash{named.index(curve)}" if is_named else ""
+        canvas.polyline(points, f"c{curve.tier}{' bold' if is_named else ''}{dashed}", title=curve.name)
+        if is_named:
             for x, y in points:
                 canvas.dot(x, y, 3.2, f"t{curve.tier}")
     taken: list[tuple[float, float]] = []
-    for curve in reversed(named):
+    for curve in named:
         _label(marks, scene, curve, scale, floor, taken)
     return floor
+
+
+def _need(scene: Capacities, curve: Curve) -> tuple[int, float]:
+    """How much a promise needs: its smallest size, then how often it is missed in all."""
+    place = len(scene.sizes) if curve.smallest is None else curve.smallest
+    return place, sum(share for share, _, _ in curve.misses)
 
 
 def _label(
@@ -190,10 +196,10 @@ def _smallest(
     said = f"smallest that keeps it in {100 * (1 - scene.allowed):g} % of the nights"
     marks.text(frame.margin, top, shorten(said, 13, frame.plot + frame.gutter), "b halo")
     y = top + 8
-    for curve in scene.curves[:MOST_CURVES]:
+    for curve in _rows(scene):
         if frame.narrow:
             y += 15
-            marks.text(frame.margin, y, shorten(curve.name, 12, frame.plot), "n")
+            marks.text(frame.margin, y, shorten(curve.name, 12, frame.plot), "n halo")
         y += _ROW
         middle = y - 6
         if not frame.narrow:
@@ -220,14 +226,25 @@ def _smallest(
             marks.text(x + 10, middle - 4, said, "m halo")
         else:
             marks.text(x - 10, middle + 4, said, "m halo", "end")
-    hidden = len(scene.curves) - MOST_CURVES
-    if hidden > 0:
-        y += _ROW
-        marks.text(frame.margin, y, f"and {hidden} more promises", "m")
     if not scene.curves:
         y += _ROW
         marks.text(frame.left, y, "no promise is open tonight", "m")
     return y
+
+
+def _rows(scene: Capacities) -> list[Curve]:
+    """A row a promise; of many promises, one for all of a tier that need the same and are as sure."""
+    if len(scene.curves) <= ROWS_EACH:
+        return list(scene.curves)
+    alike: dict[tuple[int | None, int, bool], list[Curve]] = {}
+    for curve in scene.curves:
+        alike.setdefault((curve.smallest, curve.tier, curve.is_sure), []).append(curve)
+    return [
+        curves[0]
+        if len(curves) == 1
+        else replace(curves[0], name=f"{len(curves)} of Tier {curves[0].tier}: {curves[0].name}, ...")
+        for curves in alike.values()
+    ]
 
 
 def _lower(
@@ -253,22 +270,32 @@ def _uprights(
 ) -> None:
     """The size that there is, and the smallest that is enough, through all panels."""
     words: list[tuple[float, str, str]] = []
+    marked = {scene.sizes[one.place] for one in scene.enough}
     if scene.present is not None and scene.sizes[0] <= scene.present <= scene.sizes[-1]:
         x = scale.x(scene.present)
         canvas.line(x, top - 4, x, bottom, "base")
-        words.append((x, f"{number(scene.present)} now", "m halo"))
-    if scene.enough is not None:
-        x = scale.x(scene.sizes[scene.enough])
-        canvas.line(x, top - 4, x, bottom, "now")
-        said = f"{_size(scene, scene.enough)} {'is' if scene.sizes[scene.enough] == 1 else 'are'} enough"
-        if scene.enough == scene.present:
-            words.clear()
-        words.append((x, said, "nowt halo"))
-    for place, (x, said, kind) in enumerate(words):
+        if scene.present not in marked:
+            words.append((x, f"{number(scene.present)} now", "m halo"))
+    for one in scene.enough:
+        size = scene.sizes[one.place]
+        canvas.line(scale.x(size), top - 4, scale.x(size), bottom, "now")
+        words.append((scale.x(size), one.words + (", as now" if size == scene.present else ""), "nowt halo"))
+    rows: list[list[tuple[float, float]]] = []  # what stands in each row of words, the lowest first
+    for x, said, kind in words:
         half = text_width(said, _SMALL) / 2
-        near = place > 0 and abs(x - words[0][0]) < half + text_width(words[0][1], _SMALL) / 2 + 8
-        at = min(max(x, scale.left + half - 8), scale.right + 50 - half)
-        marks.text(at, top - (22 if near else 9), said, kind, "middle")
+        at = min(max(x, scale.left + half - 8), scale.right + 16 - half)
+        span = at - half - 8, at + half + 8
+        level = next(
+            (
+                n
+                for n, row in enumerate(rows)
+                if all(span[1] < left or span[0] > right for left, right in row)
+            ),
+            len(rows),
+        )
+        rows += [[]] * (level == len(rows))
+        rows[level] = [*rows[level], span]
+        marks.text(at, top - 9 - 14 * level, said, kind, "middle")
 
 
 def _sizes(canvas: Canvas, scene: Capacities, frame: Frame, scale: _Scale, y: float) -> float:
@@ -303,13 +330,9 @@ def _panel_name(marks: Canvas, frame: Frame, y: float, name: str, beneath: str) 
     if frame.narrow:
         marks.text(frame.margin, y - 4, name, "b halo")
         return
-    for number_, line in enumerate((name, beneath)):
-        marks.text(
-            frame.margin,
-            y + 14 + 16 * number_,
-            shorten(line, 13 if number_ == 0 else _SMALL, _GUTTER - 40),
-            "b" if number_ == 0 else "m",
-        )
+    marks.text(frame.margin, y + 14, shorten(name, 13, _GUTTER - 40), "b")
+    for place, line in enumerate(wrap(beneath, _SMALL, _GUTTER - 60)):
+        marks.text(frame.margin, y + 30 + 15 * place, line, "m")
 
 
 def _size(scene: Capacities, place: int) -> str:

@@ -193,10 +193,10 @@ def _row(
     if frame.narrow:
         y = top + 17
         taken = text_width(f"{verdict} {was}", 13) + 16
-        words.text(frame.margin, y, shorten(one.name, 13, frame.plot - taken), "b")
+        words.text(frame.margin, y, shorten(one.name, 13, frame.plot - taken), "b halo")
         words.text(axis.right, y, verdict, kind, "end")
         words.text(axis.right - text_width(verdict, 13) - 10, y, was, "m", "end")
-        words.text(frame.margin, y + 15, due, "m")
+        words.text(frame.margin, y + 15, due, "m halo")
         bar, high = y + 21, 34.0 + 17 + 18
     else:
         y = top + (12 if compact else 16)
@@ -218,6 +218,14 @@ def _row(
     after = bar + (before_high + 3 if is_compared else 0)
     if one.after is not None:
         _fan(canvas, one.after, one.due_us, axis, after, after_high, f"t{one.tier}")
+    if not compact and not frame.narrow and one.after is not None and one.after.p50_us is not None:
+        said = _finish_words(one, scene)
+        wide = text_width(said, _SMALL)
+        end, limit = axis.x(one.after.p99_us or axis.end_us), axis.x(one.due_us)
+        gaps = ((end + 10, limit - 8 if limit > end else axis.right), (max(end, limit) + 10, axis.right))
+        fitting = next((left for left, right in gaps if left + wide <= right), None)
+        if fitting is not None:
+            words.text(fitting, after + after_high - 2.5, said, "m halo")
     if one.due_before_us is not None and one.due_before_us != one.due_us and axis.shows(one.due_before_us):
         x = axis.x(one.due_before_us)
         canvas.line(x, bar - 3, x, bar + before_high + 1, "due", title="was due")
@@ -225,6 +233,19 @@ def _row(
         x = axis.x(one.due_us)
         canvas.line(x, bar - 3, x, bar + body + 3, "due", title=f"{one.name} {due}")
     return top + high
+
+
+def _finish_words(one: Prospect, scene: Prospects) -> str:
+    """When half and nine in ten are done, and how much that has moved."""
+    assert one.after is not None, "asked before"
+    ends = [at for at in (one.after.p50_us, one.after.p90_us) if at is not None]
+    clocks = list(dict.fromkeys(clock_words(at, scene.start_us) for at in ends))
+    said = " to ".join(clocks)
+    if one.before is not None and one.before.p90_us is not None and one.after.p90_us is not None:
+        later = one.after.p90_us - one.before.p90_us
+        if abs(later) >= MINUTE_US:
+            said += f", {round(abs(later) / MINUTE_US)} min {'later' if later > 0 else 'earlier'}"
+    return said
 
 
 def _fan(canvas: Canvas, fan: Fan, due_us: int, axis: Axis, y: float, high: float, kind: str) -> None:

@@ -77,6 +77,10 @@ class Canvas:
         corners = " ".join(f"{number(x)},{number(y)}" for x, y in points)
         self._add(f'<polygon points="{corners}" class="{kind}"', "polygon", title)
 
+    def polyline(self, points: Sequence[tuple[float, float]], kind: str, *, title: str = "") -> None:
+        corners = " ".join(f"{number(x)},{number(y)}" for x, y in points)
+        self._add(f'<polyline points="{corners}" class="{kind}"', "polyline", title)
+
     def dot(self, x: float, y: float, radius: float, kind: str, *, title: str = "") -> None:
         shape = f'<circle cx="{number(x)}" cy="{number(y)}" r="{number(radius)}" class="{kind}"'
         self._add(shape, "circle", title)

@@ -63,6 +63,7 @@ _RULES = """
 .desk .c1,.desk .c2,.desk .c3{fill:none;stroke-width:1;stroke-linecap:round;opacity:.55}
 .desk .c1{stroke:var(--t1)}.desk .c2{stroke:var(--t2)}.desk .c3{stroke:var(--t3)}
 .desk .bold{stroke-width:2.2;opacity:1}
+.desk .dash1{stroke-dasharray:7 4}.desk .dash2{stroke-dasharray:2 4}
 .desk .band1,.desk .band2,.desk .band3{opacity:.16}
 .desk .band1{fill:var(--t1)}.desk .band2{fill:var(--t2)}.desk .band3{fill:var(--t3)}
 .desk .hollow1,.desk .hollow2,.desk .hollow3{fill:var(--paper);stroke-width:2}

@@ -87,7 +87,7 @@ def test_a_sweep_names_the_smallest_size_and_draws_it(workload: Path, tmp_path: 
     assert "1 core (now)" in result.stdout
     assert "2 are enough" in words_of(svg)
     told = json.loads(whatif("--workload", workload, "--sweep", "cpu=1..3", "--json").stdout)
-    assert told["enough"] == 2
+    assert told["enough_down_to_tier"] == {"1": 2}
     assert [point["size"] for point in told["points"]] == [1, 2, 3]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from prometheus.core.demand import Bin, Capacity, Demand
 from prometheus.core.instants import MINUTE_US, SECOND_US
+from prometheus.forecast.ahead import Told
 from prometheus.forecast.arrivals import Arrival, Arrivals
 from prometheus.forecast.calibration import Calibration
 from prometheus.forecast.foresee import Outlook, foresee
@@ -114,8 +115,8 @@ def test_samples_that_several_share_are_those_that_one_would_draw() -> None:
     assert [number for number, _ in seen] == list(range(8))
 
 
-def _ends_of(into: list[tuple[int, int | None]]) -> Callable[[int, World], None]:
-    return lambda number, world: into.append((number, world.lives["b"].end_us))
+def _ends_of(into: list[tuple[int, int | None]]) -> Callable[[int, World, Told], None]:
+    return lambda number, world, told: into.append((number, world.lives["b"].end_us))
 
 
 def test_work_that_an_earlier_attempt_saved_is_not_done_again() -> None:
@@ -205,7 +206,7 @@ def test_only_what_it_concerns_is_judged_and_a_sample_ends_when_that_is_known() 
         until_us=scheduler.now_us + 9000 * SECOND_US,
         samples=2,
         concerning=["slo.a"],
-        watch=lambda _, world: ended.append("b" in world.lives and world.lives["b"].end_us is not None),
+        watch=lambda _, world, told: ended.append("b" in world.lives and world.lives["b"].end_us is not None),
     )
     assert [slo.slo_id for slo in made.slos] == ["slo.a"]
     assert ended == [False, False]

@@ -158,7 +158,7 @@ def test_the_same_numbers_are_the_same_nights_wherever_they_are_drawn() -> None:
     alone, shared = Drawer([stage_of(tonight)], 7), Drawer([stage_of(tonight)], 7)
     with alone, shared:
         alone.draw([(0, number) for number in range(24)], lambda drawn, wanted: None)
-        shared._share([(0, number) for number in range(24)], 0, 24, lambda drawn, wanted: None)
+        shared._share([(0, 12, 12), (0, 0, 12)], 0, 24, lambda drawn, wanted: None)
     assert alone.seen == shared.seen
     assert alone.seen[0].samples == 24
 
@@ -173,7 +173,7 @@ def test_a_sweep_marks_the_smallest_size_that_keeps_each_promise() -> None:
     # More are drawn where there was doubt: not at one core, where the second is late in every night.
     assert [point.samples for point in found.points] == [600, 600, 100]
     told = found.as_json()
-    assert told["enough"] == 2
+    assert told["enough_down_to_tier"] == {"1": 2}
     assert told["points"][0]["p_miss"]["slo.b"]["p"] == 1
 
 

@@ -289,7 +289,7 @@ def _named(tonight: Tonight, what: str) -> tuple[str, list[TaskPlan]]:
         (f"the job {what}", lambda run, task: task.job == what),
         (f"the task {what}", lambda run, task: task.task_id == what),
         (
-            f"all like {what}",
+            f"tasks like {what}",
             lambda run, task: fnmatchcase(task.task_id, what) or fnmatchcase(task.job, what),
         ),
     )

@@ -15,6 +15,7 @@ from math import fsum
 from multiprocessing import get_context
 
 from prometheus.core.instants import HOUR_US, SECOND_US
+from prometheus.forecast.ahead import Told
 from prometheus.forecast.foresee import foresee
 from prometheus.forecast.world import Life, World, useful_us
 from prometheus.orchestrator.clock import monotonic_us
@@ -22,11 +23,11 @@ from prometheus.orchestrator.machine import usable_cores
 from prometheus.orchestrator.tonight import Stage
 
 ALONE_US = 2 * SECOND_US  # work that is foreseen to last less is not worth other processes
-TRIED = 2  # samples by which that is judged
-SHARE = 10  # samples that a process draws before it reports
+SHARE = 20  # samples that are drawn in one go: what a go costs by itself is less than one of them
 NICENESS = 10  # whoever asks what would be must not slow down what is
 
 Draw = tuple[int, int]  # stage, number of the sample
+Part = tuple[int, int, int]  # stage, first number, how many
 Progress = Callable[[int, int], None]  # drawn, of how many
 
 
@@ -69,25 +70,23 @@ class Drawer:
 
     def draw(self, wanted: Iterable[Draw], progress: Progress) -> None:
         """Draw these samples; they do not depend on where they are drawn."""
-        todo = list(wanted)
-        begun_us = monotonic_us()
-        tried = todo if self._pool is None else []
-        for drawn, (stage, number) in enumerate(tried, 1):
-            _look(self._stages[stage], number, 1, self._seed, self.seen[stage])
-            progress(drawn, len(todo))
-            foreseen_us = (monotonic_us() - begun_us) // drawn * (len(todo) - drawn)
-            if drawn >= TRIED and foreseen_us > ALONE_US and usable_cores() > 1:
+        parts = _parts(wanted)
+        count, drawn, begun_us = sum(many for _, _, many in parts), 0, monotonic_us()
+        while parts and self._pool is None:
+            stage, first, many = parts.pop(0)
+            _look(self._stages[stage], first, many, self._seed, self.seen[stage])
+            drawn += many
+            progress(drawn, count)
+            if (monotonic_us() - begun_us) // drawn * (count - drawn) > ALONE_US and usable_cores() > 1:
                 break
-        else:
-            drawn = len(tried)
-        if drawn < len(todo):
-            self._share(todo[drawn:], drawn, len(todo), progress)
+        if parts:
+            self._share(parts, drawn, count, progress)
 
-    def _share(self, rest: Sequence[Draw], drawn: int, wanted: int, progress: Progress) -> None:
+    def _share(self, parts: Sequence[Part], drawn: int, wanted: int, progress: Progress) -> None:
         if self._pool is None:
             told = self._stages, self._seed
             self._pool = ProcessPoolExecutor(usable_cores(), get_context("spawn"), _begin, told)
-        futures = [self._pool.submit(_part, *part) for part in _parts(rest)]
+        futures = [self._pool.submit(_part, *part) for part in parts]
         for future in as_completed(futures):
             stage, count, seen = future.result()
             self.seen[stage].finishes.update(seen.finishes)
@@ -96,9 +95,9 @@ class Drawer:
             progress(drawn, wanted)
 
 
-def _parts(wanted: Sequence[Draw]) -> list[tuple[int, int, int]]:
-    """(stage, first number, how many): neighbours that a process draws in one go."""
-    parts: list[tuple[int, int, int]] = []
+def _parts(wanted: Iterable[Draw]) -> list[Part]:
+    """Neighbours that are drawn in one go."""
+    parts: list[Part] = []
     for stage, number in sorted(wanted):
         if parts:
             last, first, count = parts[-1]
@@ -129,9 +128,9 @@ def _part(stage: int, first: int, count: int) -> tuple[int, int, Seen]:
 def _look(stage: Stage, first: int, count: int, seed: int, into: Seen) -> None:
     """Draw `count` samples from number `first` on."""
 
-    def watch(number: int, world: World) -> None:
+    def watch(number: int, world: World, told: Told) -> None:
         into.finishes[number] = tuple(
-            None if one.is_broken else _last(world, one.pending) for one in stage.promises
+            None if one.is_broken else told.finished.get(one.slo.slo_id) for one in stage.promises
         )
         into.lower[number] = (
             fsum(
@@ -153,14 +152,3 @@ def _look(stage: Stage, first: int, count: int, seed: int, into: Seen) -> None:
 
 
 _NOTHING = Life()
-
-
-def _last(world: World, tasks: Sequence[str]) -> int | None:
-    """When the last of the tasks ended; None if one did not."""
-    last = 0
-    for task_id in tasks:
-        life = world.lives.get(task_id)
-        if life is None or life.end_us is None:
-            return None
-        last = max(last, life.end_us)
-    return last

@@ -103,15 +103,20 @@ class Sweep:
 
     @property
     def enough(self) -> Smallest | None:
-        """The one that decides: that of the promise which needs most; None if one is never kept, or there are none."""
-        if not self.smallest or any(one.size is None for one in self.smallest):
+        """The one that decides over all promises: that of the one which needs most; see `enough_for`."""
+        return self.enough_for(3)
+
+    def enough_for(self, tier: int) -> Smallest | None:
+        """The one that decides over the promises of this tier and higher ones; None if one is never kept, or of none."""
+        found = [one for one in self.smallest if one.promise.tier <= tier]
+        if not found or any(one.size is None for one in found):
             return None
         order = {Verdict.KEPT: 0, Verdict.OPEN: 1, Verdict.BROKEN: 2}
-        return max(self.smallest, key=lambda one: (one.size or 0, order[one.verdict], -one.attained.value))
+        return max(found, key=lambda one: (one.size or 0, order[one.verdict], -one.attained.value))
 
     def as_json(self) -> Json:
         swept = self.swept
-        enough = self.enough
+        enough = {str(tier): self.enough_for(tier) for tier in sorted({one.tier for one in self.promises})}
         return {
             "tonight": self.name,
             "now": iso(self.now_us),
@@ -145,7 +150,10 @@ class Sweep:
                 }
                 for one in self.smallest
             ],
-            "enough": None if enough is None or enough.size is None else plain_size(swept, enough.size),
+            "enough_down_to_tier": {
+                tier: None if one is None or one.size is None else plain_size(swept, one.size)
+                for tier, one in enough.items()
+            },
         }
 
 
