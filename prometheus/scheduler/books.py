@@ -174,6 +174,8 @@ class Alarms:
 
     def pop_due(self, now_us: int) -> tuple[str, str] | None:
         """One (kind, key) that is due, in order of instant, kind and key; None when nothing is."""
+        if not self._heap or self._heap[0][0] > now_us:
+            return None
         at_us = self.next_us()
         if at_us is None or at_us > now_us:
             return None
@@ -227,6 +229,7 @@ class Books:
     unsettled: list[str] = field(default_factory=list)  # tasks whose upstream changed in this turn
     ended_runs: list[str] = field(default_factory=list)  # runs whose last open task ended in this turn
     decisions: list[Decision] = field(default_factory=list)  # of this turn
+    answered_us: int = -1  # instant of a dispatch that would say nothing new if it were asked again at once
 
     def queue_of(self, plan: TaskPlan) -> ReadyQueue:
         """The queue of tasks of this shape."""

@@ -40,7 +40,18 @@ from prometheus.scheduler.rules import (
     what_after_failure,
 )
 from prometheus.scheduler.snapshot import Snapshot
-from prometheus.scheduler.states import ENDED, HOLDING_ROOM, RunState, SloState, StopCause, TaskState
+from prometheus.scheduler.states import (
+    BACKING_OFF,
+    ENDED,
+    HOLDING_ROOM,
+    RUNNING,
+    STARTING,
+    SUCCEEDED,
+    RunState,
+    SloState,
+    StopCause,
+    TaskState,
+)
 
 AUDITED_EVERY = (
     32  # turns, at least, between audits of all attempts that hold room; more where more than these hold it
@@ -80,10 +91,8 @@ class Scheduler:
         `policy` gives it other thresholds; its order of the ready and what it reserves must be the same.
         """
         chosen = self._books.policy if policy is None else policy
-        for name in ("order", "has_tiers", "reserves"):
-            assert getattr(chosen, name) == getattr(self._books.policy, name), (
-                f"{name} cannot differ in a fork"
-            )
+        own = self._books.policy
+        assert (chosen.order, chosen.has_tiers, chosen.reserves) == (own.order, own.has_tiers, own.reserves)
         twin = Scheduler(self._books.seed, chosen)
         twin._books = forking.fork(self._books, chosen)
         return twin
@@ -93,12 +102,20 @@ class Scheduler:
         books = self._books
         books.decisions = []
         for event in events:
-            books.now_us = max(books.now_us, event.at_us)
+            if event.at_us > books.now_us:
+                books.now_us = event.at_us
             self._apply(event)
-        self._ring()
+        rang = self._ring()
         settle(books)
         pressing.weigh(books)
-        dispatch(books)
+        if (
+            rang
+            or books.answered_us != books.now_us
+            or any(type(event) is not AttemptStarted for event in events)
+        ):
+            dispatch(
+                books
+            )  # else only attempts began, which were ordered at this very instant: all was said then
         while books.unsettled:  # something was skipped, and what follows it may start
             settle(books)
             dispatch(books)
@@ -182,8 +199,8 @@ class Scheduler:
         if book is None or book.attempt_started_us is not None:
             return
         book.attempt_started_us = self._books.now_us
-        if book.state is TaskState.STARTING:
-            move(self._books, book, TaskState.RUNNING, "")
+        if book.state is STARTING:
+            move(self._books, book, RUNNING, "")
             if book.plan.timeout_us is not None:
                 self._books.alarms.set("timeout", event.task_id, self._books.now_us + book.plan.timeout_us)
 
@@ -198,7 +215,7 @@ class Scheduler:
         elif book.is_tainted:
             move(self._books, book, TaskState.DEGRADED, "done, on degraded or skipped input")
         else:
-            move(self._books, book, TaskState.SUCCEEDED, "done")
+            move(self._books, book, SUCCEEDED, "done")
 
     def _attempt_failed(self, event: AttemptFailed) -> None:
         book = self._current(event.task_id, event.attempt)
@@ -222,11 +239,12 @@ class Scheduler:
             wait_us = how_long_to_back_off(plan, event.failure, book.failures, slack_us, books.seed)
             move(books, book, TaskState.BACKING_OFF, f"{said}; {why}", books.now_us + wait_us)
 
-    def _ring(self) -> None:
-        """Work off the alarms that are due."""
-        books = self._books
+    def _ring(self) -> bool:
+        """Work off the alarms that are due; whether there were any."""
+        books, rang = self._books, False
         while (due := books.alarms.pop_due(books.now_us)) is not None:
             kind, key = due
+            rang = True
             if kind == "slo":
                 judge(books, books.slos[key])
                 continue
@@ -239,14 +257,15 @@ class Scheduler:
             if kind == "timeout":
                 reason = describe_timeout(book.plan)
                 self._stop(book, StopCause.TIMEOUT, reason)
-            elif book.state is TaskState.BACKING_OFF:
+            elif book.state is BACKING_OFF:
                 move(books, book, TaskState.READY, "the wait before its retry is over")
                 books.unsettled.append(key)  # what is before it may have been taken up again
             else:
                 reconsider(books, book)
+        return rang
 
     def _stop(self, book: TaskBook, cause: StopCause, reason: str) -> None:
-        if book.state in (TaskState.STARTING, TaskState.RUNNING):
+        if book.state in (STARTING, RUNNING):
             verbs.stop(self._books, book, cause, reason)
 
     def check_invariants(self, is_thorough: bool = False) -> None:

@@ -26,25 +26,33 @@ TIERS = (1, 2, 3)
 def dispatch(books: Books) -> None:
     """Start what may start; refuse the heads of the other queues, each with its reason."""
     books.line_up()
-    wall = _Wall()
+    turn = _Turn()
     if not books.policy.has_tiers:
-        _dispatch(books, None, wall)
-        return
-    for tier in TIERS:
-        blocked = _dispatch(books, tier, wall)
-        if tier == 1 and blocked and books.policy.preempts:
-            _make_room(books, blocked)
-        wall.rise()
+        _dispatch(books, None, turn)
+    else:
+        for tier in TIERS:
+            blocked = _dispatch(books, tier, turn)
+            if blocked and books.policy.preempts:
+                turn.has_more |= _make_room(books, blocked)
+            turn.rise()
+    if not turn.has_more:
+        answer, queues = books.room.answer, books.queues
+        turn.has_more = any(answer(queues[number].want) is not said for number, said in turn.doubtful)
+    books.answered_us = -1 if turn.has_more else books.now_us
 
 
-def _make_room(books: Books, blocked: list[TaskBook]) -> None:
-    """Let lower work end for Tier 1 tasks that run out of time, the most urgent first; wake when others will."""
+def _make_room(books: Books, blocked: list[TaskBook]) -> bool:
+    """Let lower work end for Tier 1 tasks that run out of time, the most urgent first; wake when others will.
+
+    Whether any was told to end.
+    """
+    has_ended = False
     for book in blocked:
         victims = victims_for(books, book)
         for victim in victims:
             stop(books, victim, StopCause.PREEMPTED, f"makes room for {book.plan.task_id}")
         if victims:
-            books.reservation.is_stale = True
+            books.reservation.is_stale = has_ended = True
             continue
         if book.latest_start_us >= NEVER_US:
             continue
@@ -53,18 +61,28 @@ def _make_room(books: Books, blocked: list[TaskBook]) -> None:
             if books.now_us < at_us:
                 books.alarms.set("slack", book.plan.task_id, at_us)
                 break
+    return has_ended
 
 
-class _Wall:
-    """What tasks of higher tiers wait for, and which of them."""
+class _Turn:
+    """What tasks of higher tiers wait for, and which of them: the wall that lower tiers stand before.
+
+    And whether the same question would be answered otherwise at once, for what was started since: `has_more` if so;
+    `doubtful` are queues whose first task was told something that later starts may have changed.
+    """
+
+    __slots__ = ("_coming_pools", "_coming_room", "doubtful", "has_more", "pools", "room")
 
     def __init__(self) -> None:
         self.room: str | None = None
         self.pools: dict[str, str] = {}
         self._coming_room: str | None = None
         self._coming_pools: dict[str, str] = {}
+        self.has_more = False
+        self.doubtful: list[tuple[int, Place | Shortage]] = []
 
     def note(self, task_id: str, shortage: Shortage) -> None:
+        """A task of the tier that is looked at waits for this."""
         if shortage.is_for_ever or shortage.kind == "capacity":
             return
         if shortage.kind == "pool":
@@ -75,7 +93,8 @@ class _Wall:
     def rise(self) -> None:
         """From now on lower tiers meet what was noted."""
         self.room = self.room or self._coming_room
-        self.pools = self._coming_pools | self.pools
+        if self._coming_pools:
+            self.pools = self._coming_pools | self.pools
 
     def stops(self, demand: Demand) -> str | None:
         """The id of the task that goes first, or None."""
@@ -84,45 +103,54 @@ class _Wall:
         return next((self.pools[pool] for pool, _ in demand.pools if pool in self.pools), None)
 
 
-def _dispatch(books: Books, tier: int | None, wall: _Wall) -> list[TaskBook]:
-    """One tier, or all of them for a policy that knows none; the heads that wait for room, in order."""
+def _dispatch(books: Books, tier: int | None, turn: _Turn) -> list[TaskBook]:
+    """One tier, or all of them for a policy that knows none; the heads of Tier 1 that wait for room, in order."""
     blocked: list[TaskBook] = []
-    reserves = books.policy.reserves and tier is not None and tier > 1
-    line, queues, tasks, room = books.line_of(tier or 0), books.queues, books.tasks, books.room
+    line, queues, tasks, answer_of = books.line_of(tier or 0), books.queues, books.tasks, books.room.answer
+    has_lower, reserves = tier in (1, 2), books.policy.reserves and tier in (2, 3)
+    may_be_held = tier == 3 and pressing.level_of(books) > 0
     place_in_line = 0
     while place_in_line < len(line):
         entry, number = line[place_in_line]
         place_in_line += 1
         queue, book = queues[number], tasks[entry[2]]
-        first = wall.stops(queue.demand)
+        first = turn.stops(queue.demand)
         if first is not None:
             if queue.told != first:
                 queue.told = first
-                _refuse(
-                    books, book, first, f"Tier {tasks[first].plan.tier} goes first: {first} waits for room"
-                )
+                said = f"Tier {tasks[first].plan.tier} goes first: {first} waits for room"
+                _refuse(books, book, first, said)
             continue
-        if tier == 3 and (held := pressing.why_held(books, book)) is not None:
+        if may_be_held and (held := pressing.why_held(books, book)) is not None:
             queue.told = books.pressure
             _refuse(books, book, books.pressure, held)
             continue
-        answer = room.answer(queue.want)
-        if isinstance(answer, Shortage):
-            if tier is not None:
-                wall.note(entry[2], answer)
-            blocked.append(book)
+        answer = answer_of(queue.want)
+        if type(answer) is Shortage:
+            if has_lower:
+                turn.note(entry[2], answer)
+            if tier == 1:
+                blocked.append(book)
+            if answer.what != "cpu" or queue.demand.pools:
+                turn.doubtful.append(
+                    (number, answer)
+                )  # it may come to be short of something that is told before this
             if queue.told is not answer:
                 queue.told = answer
                 if book.refused_for != answer:
-                    said = room.explain(queue.demand, answer) + announced.said_of(books, queue.demand)
+                    said = books.room.explain(queue.demand, answer) + announced.said_of(books, queue.demand)
                     _refuse(books, book, answer, said)
             continue
+        assert type(answer) is Place, f"{answer} is neither a place nor a shortage"
+        had_window = entry[2] in books.reservation.windows
         if reserves and (kept := admitting.what_is_kept(books, book)) is not None:
             queue.told = kept.what
+            turn.doubtful.append((number, answer))
             _refuse(books, book, kept.what, kept.reason)
             continue
         if not pressing.skips(books, book):
             start(books, book, answer)
+        turn.has_more |= had_window  # which others may use now
         books.line_up()
         place_in_line -= 1  # whoever stands there now comes after the one that left
     return blocked
