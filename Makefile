@@ -40,8 +40,9 @@ format: $(dev)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-proof: $(dev)  ## the properties again, with many more and new examples; then every session of nine years
+proof: $(dev)  ## the properties with many more and new examples; nights with faults by the thousand; every session of nine years
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --hypothesis-profile=deep $(TESTS)
+	$(BIN)/python tools/proof/nights.py --nights 20000
 	$(BIN)/python tools/proof/sessions.py --home .prometheus/proof
 
 bench: $(dev)  ## what a task costs, beside the floor
