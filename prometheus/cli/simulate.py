@@ -53,15 +53,7 @@ def simulate(
         read = replace(read, faults=asked)
     result = run(read, policy=POLICIES[policy], seed=seed, traced=trace is not None)
     if trace is not None:
-        with trace.open("w", encoding="utf-8") as file:
-            for at_us, event, task, attempt in result.trace:
-                line = {
-                    "at_s": (at_us - read.start_us) / 1e6,
-                    "event": event,
-                    "task": task,
-                    "attempt": attempt,
-                }
-                file.write(json.dumps(line) + "\n")
+        _write(trace, result)
     if as_json:
         print_json({**result.as_json(), "policy": policy, "seed": seed})
         return
@@ -76,6 +68,21 @@ def simulate(
             or "none met anybody"
         )
         face.err.print(f"faults of seed {result.faults.seed}: {met}")
+
+
+def _write(trace: Path, result: Simulated) -> None:
+    from prometheus.core.errors import UserError
+
+    start_us = result.workload.start_us
+    try:
+        with trace.open("w", encoding="utf-8") as file:
+            for at_us, event, task, attempt in result.trace:
+                line = {"at_s": (at_us - start_us) / 1e6, "event": event, "task": task, "attempt": attempt}
+                file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise UserError(
+            f"--trace {trace} cannot be written: {error.strerror}", hint="name a file in a folder that exists"
+        ) from None
 
 
 def _show(face: Face, result: Simulated) -> None:

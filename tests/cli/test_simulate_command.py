@@ -78,3 +78,57 @@ def test_a_file_with_faults_is_refused_with_all_of_them(workload: Path) -> None:
     assert result.exit_code == 2
     assert "task 'low' tier: 9" in result.stderr.replace("\n", " ")
     assert "task 'must' tier: 9" in result.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", "{}", "[" * 100_000, '{"tasks": NaN}', json.dumps({**NIGHT, "horizon_s": -1}), "\udc80"],
+)
+def test_whatever_is_in_the_file_there_is_a_message_and_no_traceback(workload: Path, text: str) -> None:
+    workload.write_bytes(text.encode("utf-8", "surrogateescape"))
+    result = simulate("--workload", workload)
+    assert result.exit_code == 2
+    assert "hint" in result.stderr
+    assert "raceback" not in result.stderr
+
+
+def test_a_trace_that_cannot_be_written_is_told(workload: Path, tmp_path: Path) -> None:
+    result = simulate("--workload", workload, "--trace", tmp_path / "none" / "trace.jsonl")
+    assert result.exit_code == 2
+    assert "cannot be written: No such file or directory" in result.stderr.replace("\n", " ")
+
+
+def test_faults_are_drawn_from_a_seed_that_is_told(workload: Path) -> None:
+    first, second = (
+        simulate("--workload", workload, "--faults", "lost=2,restarts=5,seed=3", "--json") for _ in range(2)
+    )
+    told, again = json.loads(first.stdout), json.loads(second.stdout)
+    assert told["faults"]["seed"] == 3
+    assert told["faults"]["restarts"] == 5
+    assert {**told, "wall_s": 0} == {**again, "wall_s": 0}
+    assert "faults of seed 3" in simulate("--workload", workload, "--faults", "seed=3").stderr
+
+
+def test_what_hangs_without_a_timeout_is_shown_and_with_one_it_is_ended(workload: Path) -> None:
+    hung = simulate("--workload", workload, "--faults", "hung=1")
+    assert "Hung without a timeout: must" in hung.stdout
+    timed = {**NIGHT, "tasks": [{**task, "timeout_s": 4000} for task in NIGHT["tasks"]], "horizon_s": 40000}  # type: ignore[dict-item, attr-defined]
+    workload.write_text(json.dumps(timed))
+    told = json.loads(simulate("--workload", workload, "--faults", "hung=1", "--json").stdout)
+    assert {task["state"] for task in told["tasks"].values()} == {"succeeded"}
+    assert told["faults"]["hung"] == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("hang=1", "there is no fault 'hang' (did you mean 'hung'?)"),
+        ("lost=x", "a number was expected after lost="),
+        ("late=2", "late=2.0: Input should be less than or equal to 1"),
+        ("hung=nan", "hung=nan: Input should be a finite number"),
+    ],
+)
+def test_faults_that_do_not_exist_are_refused(workload: Path, spec: str, said: str) -> None:
+    result = simulate("--workload", workload, "--faults", spec)
+    assert result.exit_code == 2
+    assert said in result.stderr.replace("\n", " ")

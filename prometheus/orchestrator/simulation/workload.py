@@ -7,30 +7,46 @@ virtual world reads; the scheduler's plan is made of `history_s` alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from prometheus.core.demand import Bin, Capacity, Demand
 from prometheus.core.errors import UserError
 from prometheus.core.instants import SECOND_US, to_us
 from prometheus.forecast.world import Truth
 from prometheus.orchestrator.simulation.faults import FaultsPart
-from prometheus.pipelines.checking import describe_cycle, topological
+from prometheus.orchestrator.simulation.refusing import (
+    FORM,
+    or_near,
+    plain_number,
+    plain_text,
+    refused,
+    sentences,
+)
+from prometheus.pipelines.checking import describe_cycle, topological, why_never
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.quantiles import quantile
 
 RUN = "night"
-FAULTS_SHOWN = 20
 RETRIES = 20  # of a simulated task; what kills it more often is a workload's joke
 
-Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
-Amount = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+SAVED_AT_MOST = 1_000_000  # times, by one task: a finer grain would simulate nothing but saving
+FIRST_YEAR, LAST_YEAR = 1970, 2200  # instants are counted from the first, and shown by the calendar
+
+Number = BeforeValidator(plain_number)
+Seconds = Annotated[float, Number, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Spell = Annotated[float, Number, Field(ge=1e-3, le=1e9, allow_inf_nan=False)]
+Amount = Annotated[float, Number, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Share = Annotated[float, Number, Field(ge=0, le=1, allow_inf_nan=False)]
+Devices = Annotated[int, Number, Field(ge=0, le=1_000)]
+Pools = dict[str, Annotated[int, Number, Field(ge=0, le=1_000_000_000)]]
 
 
 class _Part(BaseModel):
@@ -40,10 +56,10 @@ class _Part(BaseModel):
 class BinPart(_Part):
     """One node."""
 
-    id: str
+    id: Annotated[str, Field(min_length=1, max_length=200)]
     cpu: Amount
     memory_gb: Amount = 0
-    gpu: int = Field(default=0, ge=0, le=1_000)
+    gpu: Devices = 0
 
 
 class CapacityPart(_Part):
@@ -51,8 +67,8 @@ class CapacityPart(_Part):
 
     cpu: Amount = 0
     memory_gb: Amount | None = None
-    gpu: int = Field(default=0, ge=0, le=1_000)
-    pools: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    gpu: Devices = 0
+    pools: Pools = Field(default_factory=dict)
     bins: tuple[BinPart, ...] = ()
 
 
@@ -69,23 +85,23 @@ class DemandPart(_Part):
     cpu: Amount = 0
     memory_gb: Amount = 0
     gpu: Amount = 0
-    pools: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    pools: Pools = Field(default_factory=dict)
 
 
 class TaskPart(_Part):
     """One task of the file."""
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
-    tier: Annotated[int, Field(ge=1, le=3)]
+    tier: Annotated[int, Number, Field(ge=1, le=3)]
     release_s: Seconds = 0
     demand: DemandPart = DemandPart()
     after: tuple[str, ...] = ()
     deadline_s: Seconds | None = None
     history_s: tuple[Seconds, ...] = ()
     duration_s: Seconds
-    failures: tuple[Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)], ...] = ()
-    checkpoint_every_s: Annotated[float, Field(gt=0, le=1e9)] | None = None
-    timeout_s: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    failures: tuple[Share, ...] = ()
+    checkpoint_every_s: Spell | None = None
+    timeout_s: Spell | None = None
     degrade: tuple[str, ...] = ()
 
 
@@ -93,8 +109,8 @@ class WorkloadPart(_Part):
     """The file."""
 
     capacity: CapacityPart
-    start: datetime
-    horizon_s: Annotated[float, Field(gt=0, le=1e9)]
+    start: Annotated[datetime, BeforeValidator(plain_text)]
+    horizon_s: Spell
     checkpoint_overhead_s: Seconds = 0
     retry_delay_s: Seconds = 60
     capacity_changes: tuple[ChangePart, ...] = ()
@@ -123,13 +139,17 @@ class Workload:
 def read_workload(path: Path) -> Workload:
     """The workload of a file; `UserError` that lists its faults (the first twenty), each with its task and value."""
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"the workload {path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except UnicodeDecodeError as error:
         raise UserError(
-            f"the workload {path} is no JSON: {error}", hint="docs/simulation.md has the form"
+            f"the workload {path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}",
+            hint="save it as UTF-8",
         ) from None
+    except (ValueError, RecursionError) as error:
+        said = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise UserError(f"the workload {path} is no JSON: {said}", hint=FORM) from None
     return make_workload(given, str(path))
 
 
@@ -138,15 +158,10 @@ def make_workload(given: object, name: str = "the workload") -> Workload:
     try:
         part = WorkloadPart.model_validate(given)
     except ValidationError as error:
-        faults = [
-            f"{_where(given, fault['loc'])}: {fault['input']!r}: {fault['msg']}" for fault in error.errors()
-        ]
-        raise _refused(name, faults) from None
-    if part.start.utcoffset() is None:
-        raise _refused(name, [f"start: {part.start!s}: an instant with its offset was expected"])
+        raise refused(name, sentences(given, WorkloadPart, error)) from None
     faults = _contradictions(part)
     if faults:
-        raise _refused(name, faults)
+        raise refused(name, faults)
     start_us = to_us(part.start)
     tasks = tuple(_task(task, part, start_us) for task in part.tasks)
     slos = tuple(
@@ -209,30 +224,74 @@ def _history(task: TaskPart) -> tuple[int, ...]:
 
 def _contradictions(part: WorkloadPart) -> list[str]:
     """What no single field can say: unknown and repeated ids, cycles, demands that fit no bin."""
-    faults: list[str] = []
-    known: set[str] = set()
+    faults = _of_the_machine(part)
+    if part.start.utcoffset() is None:
+        faults.append(f"start: {part.start!s}: an instant with its offset was expected")
+    elif not FIRST_YEAR < part.start.year < LAST_YEAR:
+        faults.append(f"start: {part.start!s}: a year between {FIRST_YEAR} and {LAST_YEAR} was expected")
+    uses = Counter(task.id for task in part.tasks)
+    faults += [f"task {name!r}: its id is used {count} times" for name, count in uses.items() if count > 1]
+    names = list(uses)
     for task in part.tasks:
-        if task.id in known:
-            faults.append(f"task {task.id!r}: its id is used twice")
-        known.add(task.id)
-    for task in part.tasks:
+        unknown = [name for name in task.after if name not in uses]
         faults += [
-            f"task {task.id!r}: after {name!r}, which is no task" for name in task.after if name not in known
+            f"task {task.id!r}: after {name!r}, which is no task{or_near(name, names)}" for name in unknown
         ]
-        if task.deadline_s is not None and task.deadline_s < task.release_s:
-            faults.append(
-                f"task {task.id!r}: deadline_s {task.deadline_s} is before release_s {task.release_s}"
-            )
-    if not faults:
+        faults += _of_one(task)
+    if part.tasks and not faults:
         _, cycles = topological({task.id: task.after for task in part.tasks})
-        faults += [f"tasks wait for each other in a circle: {describe_cycle(one)}" for one in cycles[:1]]
+        faults += [f"tasks wait for each other in a circle: {describe_cycle(one)}" for one in cycles]
+    return faults + _too_large(part)
+
+
+def _of_one(task: TaskPart) -> list[str]:
+    faults = []
+    if not task.id.isprintable():
+        faults.append(f"task {task.id!r}: its id holds what cannot be shown")
+    if task.deadline_s is not None and task.deadline_s < task.release_s:
+        faults.append(f"task {task.id!r}: deadline_s {task.deadline_s} is before release_s {task.release_s}")
+    every_s = task.checkpoint_every_s
+    if every_s is not None and task.duration_s / every_s > SAVED_AT_MOST:
+        faults.append(
+            f"task {task.id!r}: checkpoint_every_s {every_s}: it would save its work {task.duration_s / every_s:.0f} times"
+        )
+    for name, amount in (("cpu", task.demand.cpu), ("gpu", task.demand.gpu)):
+        if 0 < amount < 0.001:
+            faults.append(
+                f"task {task.id!r}: demand.{name} {amount}: less than a thousandth is not counted; 0 or more was expected"
+            )
+    return faults
+
+
+def _of_the_machine(part: WorkloadPart) -> list[str]:
+    faults = []
+    machines = [("capacity", part.capacity)]
+    machines += [(f"capacity_changes.{n}", one.capacity) for n, one in enumerate(part.capacity_changes)]
+    for where, machine in machines:
+        uses = Counter(one.id for one in machine.bins)
+        faults += [
+            f"{where}: bin {name!r} is there {count} times" for name, count in uses.items() if count > 1
+        ]
+        if machine.bins and (machine.cpu or machine.gpu or machine.memory_gb is not None):
+            faults.append(f"{where}: bins, or cpu, memory_gb and gpu of the only one; not both")
+    return faults
+
+
+def _too_large(part: WorkloadPart) -> list[str]:
+    """Demands that fit no bin of the machine, now or later: one sentence for all tasks that ask for the same."""
     machines = [part.capacity, *(change.capacity for change in part.capacity_changes)]
-    shapes: dict[DemandKey, str] = {}
+    shapes: dict[DemandKey, list[TaskPart]] = {}
     for task in part.tasks:
-        shapes.setdefault(_key(task.demand), task.id)
-    for key, example in shapes.items():
-        if not any(_fits(key, machine) for machine in machines):
-            faults.append(f"task {example!r}: its demand fits no bin of the machine, now or later")
+        shapes.setdefault(_key(task.demand), []).append(task)
+    faults = []
+    for key, tasks in shapes.items():
+        if any(_fits(key, machine) for machine in machines):
+            continue
+        others = f" and {len(tasks) - 1} more that ask for the same" if len(tasks) > 1 else ""
+        why = why_never(_demand(tasks[0].demand), _capacity(part.capacity))
+        faults.append(
+            f"task {tasks[0].id!r}{others}: its demand fits no bin of the machine, now or later: {why}"
+        )
     return faults
 
 
@@ -277,23 +336,3 @@ def _capacity(part: CapacityPart) -> Capacity:
 def _us(seconds: float) -> int:
     assert isfinite(seconds)
     return round(seconds * SECOND_US)
-
-
-def _where(given: Any, location: Sequence[int | str]) -> str:
-    """The place of a fault in people's words: a task by its id, not by its number."""
-    if len(location) >= 2 and location[0] == "tasks" and isinstance(location[1], int):
-        try:
-            name = repr(given["tasks"][location[1]]["id"])
-        except (KeyError, IndexError, TypeError):
-            name = f"number {location[1] + 1}"
-        return f"task {name} {'.'.join(str(part) for part in location[2:])}".strip()
-    return ".".join(str(part) for part in location)
-
-
-def _refused(name: str, faults: list[str]) -> UserError:
-    shown = "; ".join(faults[:FAULTS_SHOWN])
-    more = f"; and {len(faults) - FAULTS_SHOWN} more" if len(faults) > FAULTS_SHOWN else ""
-    return UserError(
-        f"{name} cannot be used: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}: {shown}{more}",
-        hint="docs/simulation.md has the form",
-    )
