@@ -51,6 +51,7 @@ class TaskBook:
     weight: int = 0  # tasks downstream, for policies that order by it
     queue: int = -1  # number of the queue of its shape
     amounts: Amounts = ()  # what it takes of each resource
+    closes_circle: bool = False  # blocked because it waits for itself, over other runs
     downstream: list[str] = field(default_factory=list)
 
 

@@ -12,6 +12,8 @@ from prometheus.pipelines.checking import describe_cycle, topological
 from prometheus.scheduler.books import Books
 from prometheus.scheduler.states import DONE, TaskState
 
+CIRCLE = "tasks wait for each other in a circle"  # the reason of what closes one begins so, in its row too
+
 
 def circle_through(books: Books, task_id: str) -> str | None:
     """The sentence for a task that waits for itself; None if it does not."""
@@ -23,7 +25,7 @@ def circle_through(books: Books, task_id: str) -> str | None:
 
 def said_of(circle: list[str]) -> str:
     """Which tasks are on it, and what to do."""
-    return f"tasks wait for each other in a circle: {describe_cycle(circle)}; skip one or mark it done"
+    return f"{CIRCLE}: {describe_cycle(circle)}; skip one or mark it done"
 
 
 def circles_behind(books: Books, first: Iterable[str], without: frozenset[TaskState]) -> list[list[str]]:

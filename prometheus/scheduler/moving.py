@@ -163,8 +163,9 @@ def settle(books: Books) -> None:
 def reconsider(books: Books, book: TaskBook) -> None:
     """Take a waiting or blocked task to the state that its upstream, its release and the clock allow."""
     if book.state is BLOCKED and not book.broken:
-        if circle_through(books, book.plan.task_id) is not None:
+        if book.closes_circle and circle_through(books, book.plan.task_id) is not None:
             return
+        book.closes_circle = False
         move(books, book, WAITING, "what failed before it is to run again")
     if book.state is READY and book.missing:
         move(books, book, WAITING, "something before it is to run again")

@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus.scheduler import admitting, announced
 from prometheus.scheduler.books import Books, RunBook, SloBook, TaskBook
-from prometheus.scheduler.circles import circles_behind, said_of
+from prometheus.scheduler.circles import CIRCLE, circles_behind, said_of
 from prometheus.scheduler.events import Failure
 from prometheus.scheduler.inheriting import inherit
 from prometheus.scheduler.moving import BROKEN, move, saved_by
@@ -45,6 +45,7 @@ def _block_circles(books: Books, plan: RunPlan) -> None:
     for circle in circles_behind(books, own, DONE):
         closing = next((i for i in circle if i in own), None)
         if closing is not None:
+            books.tasks[closing].closes_circle = True
             move(books, books.tasks[closing], TaskState.BLOCKED, said_of(circle))
 
 
@@ -138,6 +139,7 @@ def _restore_task(books: Books, row: TaskRow, attempts: list[AttemptRow]) -> Non
     book.not_before_us = row.not_before_us or 0
     book.ready_us = row.ready_us or 0
     book.preempted = sum(attempt.failure is Failure.PREEMPTED for attempt in attempts)
+    book.closes_circle = row.state is TaskState.BLOCKED and row.reason.startswith(CIRCLE)
     if row.state in ENDED:
         books.critical.pop(row.task_id, None)
     for attempt in attempts:
@@ -271,6 +273,7 @@ def fingerprint(books: Books) -> dict[str, Any]:
                 book.kept_us,
                 book.preempted,
                 book.ready_us,
+                book.closes_circle and book.state is TaskState.BLOCKED,
             )
             for task_id, book in sorted(books.tasks.items())
         },

@@ -74,6 +74,7 @@ def _retry(books: Books, book: TaskBook, reason: str) -> None:
     if may_wait and (book.missing or book.plan.release_us > books.now_us):
         move(books, book, TaskState.WAITING, reason)
         circle = circle_through(books, book.plan.task_id)
+        book.closes_circle = circle is not None
         if circle is not None:
             move(books, book, TaskState.BLOCKED, circle)
         return
