@@ -112,7 +112,8 @@ def test_faults_are_drawn_from_a_seed_that_is_told(workload: Path) -> None:
 def test_what_hangs_without_a_timeout_is_shown_and_with_one_it_is_ended(workload: Path) -> None:
     hung = simulate("--workload", workload, "--faults", "hung=1")
     assert "Hung without a timeout: must" in hung.stdout
-    timed = {**NIGHT, "tasks": [{**task, "timeout_s": 4000} for task in NIGHT["tasks"]], "horizon_s": 40000}  # type: ignore[dict-item, attr-defined]
+    tasks = [{**task, "timeout_s": 4000} for task in NIGHT["tasks"]]  # type: ignore[dict-item, attr-defined]
+    timed = {**NIGHT, "tasks": tasks, "horizon_s": 40000}
     workload.write_text(json.dumps(timed))
     told = json.loads(simulate("--workload", workload, "--faults", "hung=1", "--json").stdout)
     assert {task["state"] for task in told["tasks"].values()} == {"succeeded"}
