@@ -2,8 +2,9 @@
 
     python tools/proof/nights.py --nights 5000 [--first 0] [--seconds 600] [--json FILE]
 
-A night that breaks a rule is shrunk, task by task and fault by fault, while it still breaks one, and printed with its
-seed: as a workload and its faults, ready for a test. The account (tests/support/watching.py) knows nothing of the scheduler's books.
+A night that breaks a rule is shrunk, task by task and fault by fault, while it still breaks one, and is printed with
+its seed: as a workload and its faults, ready for a test. The account (tests/support/watching.py) knows nothing of the
+scheduler's books.
 """
 
 from __future__ import annotations
