@@ -7,18 +7,21 @@ was drawn.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, fsum, log
 
+from prometheus.forecast.scoring import Foretold
+
 _LEAST = 0.002  # shares nearer to 0 or 1 than this are not told apart
-_PRIOR = 4.0  # weight of "as drawn": the inverse variance of slope - 1 and of shift
+_PRIOR = 16.0  # weight of "as drawn": the inverse variance of slope - 1 and of shift; few nights are to change little
 _ROUNDS = 25
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """log odds of a miss = shift + slope * log odds of what was drawn. `count` = forecasts that it was learned from."""
+    """log odds of a miss = shift + slope * log odds of what was drawn. `count` = promises that it was learned from."""
 
     slope: float = 1.0
     shift: float = 0.0
@@ -34,16 +37,25 @@ class Calibration:
 AS_DRAWN = Calibration()
 
 
-def learn(pairs: Sequence[tuple[float, bool]]) -> Calibration:
-    """From (share of samples that missed, whether it was missed) of past forecasts; Newton's method, drawn to `AS_DRAWN`."""
-    if not pairs:
+def learn(foretold: Sequence[Foretold]) -> Calibration:
+    """From past forecasts as drawn, whose outcome is known; Newton's method, held near `AS_DRAWN` while they are few.
+
+    The forecasts of one promise share its outcome, so each promise counts once, however often it was forecast.
+    """
+    if not foretold:
         return AS_DRAWN
-    known = [(_odds(share), float(missed)) for share, missed in pairs]
+    times = Counter(one.slo_id for one in foretold)
+    counts = [1 / times[one.slo_id] for one in foretold]
+    known = [(_odds(one.miss), float(one.missed)) for one in foretold]
     slope, shift = 1.0, 0.0
     for _ in range(_ROUNDS):
         fitted = [_logistic(shift + slope * odds) for odds, _ in known]
-        weights = [max(1e-9, value * (1 - value)) for value in fitted]
-        apart = [value - missed for value, (_, missed) in zip(fitted, known, strict=True)]
+        weights = [
+            count * max(1e-9, value * (1 - value)) for value, count in zip(fitted, counts, strict=True)
+        ]
+        apart = [
+            count * (value - missed) for value, (_, missed), count in zip(fitted, known, counts, strict=True)
+        ]
         g0 = fsum(apart) + _PRIOR * shift
         g1 = fsum(a * odds for a, (odds, _) in zip(apart, known, strict=True)) + _PRIOR * (slope - 1)
         h00 = fsum(weights) + _PRIOR
@@ -54,7 +66,7 @@ def learn(pairs: Sequence[tuple[float, bool]]) -> Calibration:
         shift, slope = shift - step0, slope - step1
         if abs(step0) + abs(step1) < 1e-9:
             break
-    return Calibration(max(slope, 0.05), shift, len(pairs))
+    return Calibration(max(slope, 0.05), shift, len(times))
 
 
 def _odds(share: float) -> float:

@@ -8,7 +8,7 @@ each twenty samples one has each twentieth of a task's durations, which tells a 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import exp, log
 from zlib import crc32
 
@@ -38,19 +38,20 @@ class Draws:
         self._factors = self._infer(here, now_us)
         standing: list[tuple[TaskPlan, Standing | None]] = [(one.plan, one) for one in here]
         standing += [(plan, None) for plan in coming]
-        self._tasks = [self._task(plan, at, now_us) for plan, at in standing]
+        self._tasks = {plan.task_id: self._task(plan, at, now_us) for plan, at in standing}
         self._strata: dict[
             int, tuple[int, list[int]]
         ] = {}  # name -> block and its order, of the latest block
 
     def truths(self, sample: int) -> dict[str, Truth]:
-        """What the tasks are in truth in this sample."""
+        """What the tasks are in truth in this sample; drawn when first asked for, since many never begin."""
         block, place = divmod(sample, STRATA)
         nights = {
             group: factor.at(self._share(crc32(group.encode()) ^ _OF_NIGHTS, block, place))
             for group, factor in self._factors.items()
         }
-        return {task.plan.task_id: self._truth(task, nights, sample, block, place) for task in self._tasks}
+        tasks = self._tasks
+        return _Drawn(lambda task_id: self._truth(tasks[task_id], nights, sample, block, place))
 
     def share(self, name: str, sample: int) -> float:
         """A number of this sample that belongs to the name alone, by strata; 0 <= share < 1."""
@@ -162,6 +163,18 @@ class _Task:
     ) -> None:
         self.plan, self.crc, self.curve, self.centre, self.scale = plan, crc, curve, centre, scale
         self.group, self.done_us, self.in_attempt_us, self.failing = group, done_us, in_attempt_us, failing
+
+
+class _Drawn(dict[str, Truth]):
+    """Truths that are drawn when they are first asked for."""
+
+    def __init__(self, draw: Callable[[str], Truth]) -> None:
+        super().__init__()
+        self._draw = draw
+
+    def __missing__(self, task_id: str) -> Truth:
+        found = self[task_id] = self._draw(task_id)
+        return found
 
 
 class _Curves:

@@ -60,18 +60,23 @@ def test_forecasts_are_judged_by_their_outcomes_and_none_that_came_after_its_dea
 
 
 def test_what_was_twice_too_sure_is_learned_and_a_few_forecasts_teach_little() -> None:
-    pairs = [(0.2, number % 10 == 0) for number in range(600)] + [
-        (0.8, number % 10 != 0) for number in range(600)
-    ]
-    found = learn(pairs)
+    told = [said(f"a{number}", 0.2, number % 10 == 0) for number in range(600)]
+    told += [said(f"b{number}", 0.8, number % 10 != 0) for number in range(600)]
+    found = learn(told)
     assert found.of(0.2) == pytest.approx(0.1, abs=0.02)
     assert found.of(0.8) == pytest.approx(0.9, abs=0.02)
-    assert learn(pairs[:2]).of(0.8) == pytest.approx(0.8, abs=0.05)
+    assert learn(told[:2]).of(0.8) == pytest.approx(0.8, abs=0.05)
     assert learn([]) == AS_DRAWN
     assert AS_DRAWN.of(0.123) == 0.123
 
 
+def test_forecasts_of_one_promise_count_as_one() -> None:
+    often = learn([said("a", 0.2, True)] * 50)
+    assert often == learn([said("a", 0.2, True)])
+    assert often.count == 1
+
+
 def test_a_calibration_never_changes_which_is_in_more_danger() -> None:
-    found = learn([(share / 10, share < 5) for share in range(11)] * 20)
+    found = learn([said(f"{share}", share / 10, share < 5) for share in range(11)])
     said_of = [found.of(share / 100) for share in range(101)]
     assert said_of == sorted(said_of)
