@@ -25,6 +25,7 @@ from prometheus.cli import (
     simulate,
     status,
     whatif,
+    why,
 )
 from prometheus.cli.complain import complain
 
@@ -79,7 +80,7 @@ def _prometheus(
 
 app.command("run", short_help="Run a pipeline for one session, or take it up again.")(run.run)
 app.command("status", short_help="What runs, what waits, what is late.")(status.status)
-app.command("why", short_help="Everything that stands before a task.")(status.why)
+app.command("why", short_help="What stands before a task or a promise, and what helps.")(why.why)
 app.command("plan", short_help="What would run when.")(plan.plan)
 app.command("simulate", short_help="The scheduler over a workload file, in virtual time.")(simulate.simulate)
 app.command("whatif", short_help="Tonight with something changed; how large a machine is enough.")(

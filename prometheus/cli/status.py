@@ -1,4 +1,4 @@
-"""`prometheus status` and `prometheus why`: what runs, waits and is late; and what stands before one task."""
+"""`prometheus status`: what runs, waits and is late."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from prometheus.cli.face import AsJson, Face, Home, LedgerUrl, NoColor, cell, op
 
 if TYPE_CHECKING:
     from prometheus.core.ids import Json
-    from prometheus.orchestrator.blocking import Why
     from prometheus.orchestrator.views import Night
     from prometheus.scheduler.snapshot import SloRow, TaskRow
 
@@ -181,95 +180,4 @@ def _night_json(night: Night) -> dict[str, Json]:
         "at_risk": [slo.name for slo in night.at_risk()],
         "tasks": [task_json(task) for task in night.tasks],
         "slos": [slo_json(slo) for slo in night.slos],
-    }
-
-
-def why(
-    task: Annotated[list[str], typer.Argument(help="A task id, or RUN JOB, or the name of a job.")],
-    as_json: AsJson = False,
-    home: Home = None,
-    ledger: LedgerUrl = None,
-    no_color: NoColor = False,
-) -> None:
-    """Everything that stands before a task, when it could start, and what would help."""
-    from prometheus.orchestrator import blocking
-    from prometheus.orchestrator.clock import LiveClock
-
-    face = open_face(as_json, home, ledger, no_color)
-    answer = blocking.why(face.settings, task, LiveClock().now_us(), face.flags)
-    if as_json:
-        print_json(_why_json(face, answer))
-    else:
-        _why_words(face, answer)
-
-
-def _why_words(face: Face, answer: Why) -> None:
-    from prometheus.cli.words import stamp
-    from prometheus.monitoring.axis import span_words
-
-    face.out.print(cell(answer.headline))
-    for cause in answer.causes:
-        face.out.print(f"  - {cell(cause.text)}")
-    for row in answer.attempts:
-        took = (
-            ""
-            if row.ended_us is None
-            else f" after {span_words(row.ended_us - (row.started_us or row.ordered_us))}"
-        )
-        said = f": {cell(row.message)}" if row.message else ""
-        face.out.print(f"  attempt {row.attempt} {row.state.value}{took}{said}")
-    if answer.attempts and answer.attempts[-1].tail and answer.attempts[-1].failure:
-        face.out.print("  its last lines:")
-        for line in answer.attempts[-1].tail.splitlines()[-12:]:
-            face.out.print(f"    {cell(line)}")
-    for path in _logs(face, answer):
-        face.out.print(f"  log: {path}")
-    if answer.eta_us is not None:
-        face.out.print(
-            f"  could start about {stamp(answer.eta_us)} UTC, if what is before it takes its usual time"
-        )
-    for command in answer.cures:
-        face.out.print(f"  go on with: {command}")
-
-
-def _logs(face: Face, answer: Why) -> list[str]:
-    from prometheus.orchestrator.launching import log_path
-
-    paths = [
-        log_path(face.settings, row_task.run_id, row_task.job, row.attempt)
-        for row_task in (answer.task,)
-        for row in answer.attempts
-    ]
-    return [str(path) for path in paths if path.is_file()]
-
-
-def _why_json(face: Face, answer: Why) -> dict[str, Json]:
-    from prometheus.cli.words import task_json
-    from prometheus.core.instants import iso
-
-    return {
-        **task_json(answer.task),
-        "run_id": answer.task.run_id,
-        "headline": answer.headline,
-        "causes": [
-            {"kind": one.kind, "text": one.text, "task_id": one.task_id, "until": iso(one.at_us)}
-            for one in answer.causes
-        ],
-        "could_start_at": iso(answer.eta_us),
-        "cures": list(answer.cures),
-        "tried": [
-            {
-                "attempt": row.attempt,
-                "state": row.state.value,
-                "failure": row.failure.value if row.failure else None,
-                "message": row.message,
-                "tail": row.tail,
-                "started_at": iso(row.started_us),
-                "ended_at": iso(row.ended_us),
-                "peak_mib": row.peak_mib,
-                "cpu_seconds": None if row.cpu_us is None else row.cpu_us / 1_000_000,
-            }
-            for row in answer.attempts
-        ],
-        "logs": _logs(face, answer),
     }

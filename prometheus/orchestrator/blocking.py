@@ -8,14 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 from prometheus.core.errors import UserError
-from prometheus.core.instants import iso
-from prometheus.core.settings import Settings
-from prometheus.orchestrator.views import NIGHTS, Night, attempts_of, nights, unknown
-from prometheus.scheduler.plan import TaskPlan
-from prometheus.scheduler.snapshot import AttemptRow, TaskRow
-from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, RunState, TaskState
+from prometheus.core.instants import from_us, iso, to_us
+from prometheus.core.time import CalendarError, TradingCalendar
+from prometheus.orchestrator.views import Night, unknown
+from prometheus.scheduler.plan import SloPlan, TaskPlan
+from prometheus.scheduler.refusals import kind_of
+from prometheus.scheduler.snapshot import AttemptRow, SloRow, TaskRow
+from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, RunState, SloState, TaskState
+
+if TYPE_CHECKING:
+    from prometheus.forecast.foresee import Forecast
+    from prometheus.orchestrator.curing import Cure
+    from prometheus.orchestrator.prospect import Prospect
 
 MOST_CAUSES = 20
 _HANGS_ON_OTHERS = frozenset({TaskState.WAITING, TaskState.BLOCKED})
@@ -25,10 +32,11 @@ _HANGS_ON_OTHERS = frozenset({TaskState.WAITING, TaskState.BLOCKED})
 class Cause:
     """One thing that stands before a task."""
 
-    kind: str  # release, upstream, root, room, hold, retry, nobody
+    # release, market, upstream, root, hold, retry, nobody; or what refused it: room, pool, reservation, tier, pressure
+    kind: str
     text: str
     task_id: str | None = None
-    at_us: int | None = None  # when it is over by itself, if that is known
+    at_us: int | None = None  # when it is over, if that is known or foreseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +49,25 @@ class Why:
     headline: str
     causes: tuple[Cause, ...]
     eta_us: int | None  # earliest start if everything before it takes its usual time and finds room at once
-    cures: tuple[str, ...]
+    commands: tuple[str, ...]  # what takes the run up again
     attempts: tuple[AttemptRow, ...]
+    now_us: int  # on the night's clock
+    slos: tuple[SloPlan, ...]  # promises that hang on it, itself included
+    forecast: Forecast | None = None  # None where nothing can be foreseen, or nobody asked for it
+    ranked: tuple[Cure, ...] = ()  # what would help, best first
 
 
-def why(settings: Settings, words: Sequence[str], now_us: int, flags: str = "") -> Why:
-    """The answer for a task named by its full id, by `run job`, or by the job's name in the newest run that has it.
-
-    Raises `UserError` when nothing has that name.
-    """
-    night, task = find(nights(settings, NIGHTS * 10), words)
-    return explain(night, task, attempts_of(night, [task]), now_us, flags)
+def find_slo(known: Sequence[Night], name: str) -> tuple[Night, SloRow]:
+    """The promise of that id or name among nights, newest first."""
+    for night in known:
+        for slo in night.slos:
+            if name in (slo.slo_id, slo.name):
+                return night, slo
+    names = sorted({slo.name for night in known for slo in night.slos})
+    raise UserError(
+        f"no run has a promise {name!r}",
+        allowed=", ".join(names[:8]) or "the name of an SLO of a run in the ledgers",
+    )
 
 
 def find(known: Sequence[Night], words: Sequence[str]) -> tuple[Night, TaskRow]:
@@ -68,36 +84,81 @@ def find(known: Sequence[Night], words: Sequence[str]) -> tuple[Night, TaskRow]:
     raise unknown("task", name, candidates)
 
 
-def explain(night: Night, task: TaskRow, attempts: Sequence[AttemptRow], now_us: int, flags: str = "") -> Why:
-    """Pure: what the rows of a night say about one of its tasks.
+def explain(
+    night: Night,
+    task: TaskRow,
+    attempts: Sequence[AttemptRow],
+    now_us: int,
+    flags: str = "",
+    prospect: Prospect | None = None,
+) -> Why:
+    """What the rows of a night say about one of its tasks, at `now_us` of its clock.
 
-    `now_us` counts for a night on the wall's clock; a replayed one has its own. `flags` is appended to the cures.
+    `prospect` knows who stands before it in its queue; `flags` is appended to the commands.
     """
     rows = {row.task_id: row for row in night.tasks}
     plans = {plan.task_id: plan for plan in night.run.plan.tasks}
     plan = plans[task.task_id]
-    now = _night_clock(night) if night.run.plan.replayed else now_us
     causes: list[Cause] = []
     if task.state not in ENDED and night.is_abandoned:
         causes.append(Cause("nobody", "no process works on this run any more"))
-    if task.state not in ENDED and task.state not in HOLDING_ROOM and plan.release_us > now:
+    if task.state not in ENDED and task.state not in HOLDING_ROOM and plan.release_us > now_us:
         causes.append(Cause("release", f"its release is {iso(plan.release_us)}", at_us=plan.release_us))
+        causes += _market(night.run.plan.market, now_us)
     if task.state in _HANGS_ON_OTHERS:
         causes += _upstream(plan, rows)
         causes += _roots(plan, rows, plans)
     if task.state is TaskState.READY:
-        causes.append(_room(task, night.tasks, plans))
+        causes.append(_refused(task, rows, plans, prospect))
     if task.state is TaskState.HELD:
         causes.append(Cause("hold", task.reason))
     if task.state is TaskState.BACKING_OFF:
         when = f"its next attempt may begin {iso(task.not_before_us)}"
         causes.append(Cause("retry", f"{when}: {task.reason}", at_us=task.not_before_us))
-    shown = tuple(causes[:MOST_CAUSES])
-    if len(causes) > MOST_CAUSES:
-        shown += (Cause("upstream", f"and {len(causes) - MOST_CAUSES} more"),)
     hopeful = task.state not in ENDED and task.state not in HOLDING_ROOM and task.state is not TaskState.HELD
-    eta = _eta(plan, rows, plans, now) if hopeful and not night.is_abandoned else None
-    return Why(night, task, plan, headline(task), shown, eta, cures(night, task, flags), tuple(attempts))
+    eta = _eta(plan, rows, plans, now_us) if hopeful and not night.is_abandoned else None
+    return Why(
+        night,
+        task,
+        plan,
+        headline(task),
+        shown(causes),
+        eta,
+        commands(night, task, flags),
+        tuple(attempts),
+        now_us,
+        _promises(task.task_id, night, plans),
+    )
+
+
+def shown(causes: Sequence[Cause]) -> tuple[Cause, ...]:
+    """The first of them, and how many more there are."""
+    first = tuple(causes[:MOST_CAUSES])
+    if len(causes) > MOST_CAUSES:
+        first += (Cause("upstream", f"and {len(causes) - MOST_CAUSES} more"),)
+    return first
+
+
+def _promises(task_id: str, night: Night, plans: Mapping[str, TaskPlan]) -> tuple[SloPlan, ...]:
+    """The promises that are not settled and of which a task is this one or comes after it."""
+    settled = {slo.slo_id for slo in night.slos if slo.state in (SloState.MET, SloState.MISSED)}
+    after = {task_id}
+    for plan in night.run.plan.tasks:  # each comes after those it waits for
+        if after.intersection(plan.after):
+            after.add(plan.task_id)
+    return tuple(
+        slo for slo in night.run.plan.slos if slo.slo_id not in settled and after.intersection(slo.task_ids)
+    )
+
+
+def _market(market: str, now_us: int) -> list[Cause]:
+    """What the market is doing, when a task waits for its time; nothing for one without a calendar."""
+    try:
+        calendar = TradingCalendar(market)
+        state, until = calendar.state_at(from_us(now_us)), calendar.next_transition(from_us(now_us))
+    except CalendarError:
+        return []
+    return [Cause("market", f"{market} is {state} until {iso(to_us(until))}", at_us=to_us(until))]
 
 
 def headline(task: TaskRow) -> str:
@@ -106,8 +167,10 @@ def headline(task: TaskRow) -> str:
     return f"{task.task_id} is {state}: {task.reason}" if task.reason else f"{task.task_id} is {state}"
 
 
-def _night_clock(night: Night) -> int:
-    """The latest instant that a replayed night has recorded."""
+def clock_of(night: Night, now_us: int) -> int:
+    """Now, by the night's clock: the wall's, or of a replayed night the latest instant that it has recorded."""
+    if not night.run.plan.replayed:
+        return now_us
     seen = [night.run.opened_us, night.run.ended_us or 0]
     for task in night.tasks:
         seen += [task.ready_us or 0, task.started_us or 0, task.ended_us or 0]
@@ -155,15 +218,23 @@ def _ancestors(plan: TaskPlan, plans: Mapping[str, TaskPlan]) -> list[str]:
     return queue
 
 
-def _room(task: TaskRow, tasks: Sequence[TaskRow], plans: Mapping[str, TaskPlan]) -> Cause:
+def _refused(
+    task: TaskRow, rows: Mapping[str, TaskRow], plans: Mapping[str, TaskPlan], prospect: Prospect | None
+) -> Cause:
     """The refusal that the scheduler recorded; only the head of a queue has one of its own."""
     if task.refusal is not None:
-        return Cause("room", task.refusal)
-    plan = plans[task.task_id]
-    heads = [row for row in tasks if row.refusal is not None and row.state is TaskState.READY]
-    alike = [row for row in heads if plans[row.task_id].demand == plan.demand and row.tier == task.tier]
-    for row in alike or heads:
-        return Cause("room", f"{row.job} stands before it, and of that: {row.refusal}", row.task_id)
+        return Cause(kind_of(task.refusal), task.refusal)
+    first = None if prospect is None else prospect.scheduler.first_in_queue(task.task_id)
+    if first is not None and rows[first].refusal is not None:
+        heads = [rows[first]]
+    else:
+        plan = plans[task.task_id]
+        refused = [row for row in rows.values() if row.refusal and row.state is TaskState.READY]
+        alike = [row for row in refused if row.tier == task.tier and plans[row.task_id].demand == plan.demand]
+        heads = alike or refused
+    for row in heads:
+        said = row.refusal or ""
+        return Cause(kind_of(said), f"{row.job} stands before it, and of that: {said}", row.task_id)
     return Cause("room", "it has just become ready; the next turn looks at it")
 
 
@@ -200,7 +271,7 @@ def _in_order(plan: TaskPlan, plans: Mapping[str, TaskPlan]) -> list[str]:
     return [task_id for task_id in plans if task_id in wanted]
 
 
-def cures(night: Night, task: TaskRow, flags: str = "") -> tuple[str, ...]:
+def commands(night: Night, task: TaskRow, flags: str = "") -> tuple[str, ...]:
     """Commands that would help, as they can be typed."""
     needs_hand = task.state in {TaskState.FAILED, TaskState.BLOCKED, TaskState.CANCELLED}
     is_over = night.run.state is not RunState.RUNNING

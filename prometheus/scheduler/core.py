@@ -148,6 +148,13 @@ class Scheduler:
             if slo.open and slo.finished_us is None and slo.state is not SloState.MISSED
         ]
 
+    def first_in_queue(self, task_id: str) -> str | None:
+        """Who is looked at before a ready task, in the queue of its shape; None if it is the first, or not ready."""
+        book = self._books.tasks[task_id]
+        head = self._books.queue_of(book.plan).head(self._books.tasks)
+        is_behind = book.state is TaskState.READY and head is not None and head[2] != task_id
+        return head[2] if is_behind and head is not None else None
+
     def next_wakeup_us(self) -> int | None:
         """The instant at which something is due without any further fact; None if nothing is."""
         return self._books.alarms.next_us()

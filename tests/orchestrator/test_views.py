@@ -16,7 +16,7 @@ from prometheus.core.errors import UserError
 from prometheus.core.instants import MINUTE_US, SECOND_US
 from prometheus.core.settings import Settings, load_settings
 from prometheus.ledger.opening import open_ledger
-from prometheus.orchestrator import blocking
+from prometheus.orchestrator import answering
 from prometheus.orchestrator.blocking import Why
 from prometheus.orchestrator.views import decisions_of, leader_of, ledger_urls, night_of, nights
 from prometheus.scheduler.core import Scheduler
@@ -84,7 +84,7 @@ def tid(job: str) -> str:
 
 
 def why(settings: Settings, *words: str, now_us: int = T0) -> Why:
-    return blocking.why(settings, words, now_us)
+    return answering.why(settings, words, now_us)
 
 
 def texts(answer: Why) -> str:
@@ -227,10 +227,10 @@ def test_a_blocked_task_names_the_failed_one_and_the_command_to_go_on(settings: 
         AttemptSucceeded(T0 + SECOND_US, f"us_eq_daily.{DAY}.fetch2", 1),
     )
     assert nights(settings)[0].run.state is RunState.FAILED
-    answer = blocking.why(settings, ["risk"], T0, " --ledger x")
+    answer = answering.why(settings, ["risk"], T0, " --ledger x")
     assert answer.task.state is TaskState.BLOCKED
     assert "fetch is failed" in texts(answer)
-    assert answer.cures == ("prometheus run us_eq_daily --session 2016-06-24 --ledger x",)
+    assert answer.commands == ("prometheus run us_eq_daily --session 2016-06-24 --ledger x",)
     assert answer.eta_us is None
 
 

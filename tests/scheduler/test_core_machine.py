@@ -40,6 +40,7 @@ from prometheus.scheduler.events import (
     Verb,
 )
 from prometheus.scheduler.plan import SloPlan, TaskPlan
+from prometheus.scheduler.refusals import KINDS, kind_of
 from prometheus.scheduler.states import DONE, ENDED, StopCause, TaskState
 
 JOBS = tuple("abcdefgh")
@@ -161,6 +162,7 @@ class CoreMachine(RuleBasedStateMachine):
             self.pressure = decision.level
         elif isinstance(decision, RefuseStart):
             self.refusal[decision.task_id] = decision.reason
+            assert kind_of(decision.reason) in {kind for kind, _ in KINDS}, decision.reason
 
     def _downstream(self, task_id: str) -> list[TaskPlan]:
         found = {task_id: self.plans[task_id]}
