@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Ask:
     samples: int
     seed: int  # of the draws and of the scheduler
     histories: Mapping[str, Sequence[int]]  # task -> past durations, shortest first
+    failing: Mapping[str, float] = field(default_factory=dict)  # task -> share of its attempts that fail
+    shared: float = 0.0  # how much nights differ, in log durations; 0 = not known
 
     def to_json(self) -> str:
         """One line."""
@@ -56,11 +58,18 @@ def look_ahead(snapshot: Snapshot, ask: Ask) -> ForecastMade:
     scheduler = Scheduler.restore(snapshot, ask.seed)
     now_us = max(ask.now_us, scheduler.now_us)
     last_us = max([now_us, *(slo.deadline_us for slo in scheduler.open_slos())])
+    outlook = Outlook(
+        ask.histories,
+        failing=ask.failing,
+        groups={row.task_id: row.run_id for row in snapshot.tasks},
+        shared={run.run_id: ask.shared for run in snapshot.runs},
+        tonight=_taken(snapshot),
+    )
 
     def made(samples: int) -> ForecastMade:
         found = foresee(
             scheduler,
-            Outlook(ask.histories),
+            outlook,
             until_us=last_us + AHEAD_US,
             samples=samples,
             seed=ask.seed,
@@ -73,6 +82,16 @@ def look_ahead(snapshot: Snapshot, ask: Ask) -> ForecastMade:
     each_us = max(1, (monotonic_us() - begun_us) // few.samples)
     affordable = min(ask.samples, BUDGET_US // each_us)
     return few if affordable <= few.samples else made(affordable)
+
+
+def _taken(snapshot: Snapshot) -> dict[str, int]:
+    """What the tasks that have ended took: those that did the whole work in one attempt."""
+    return {
+        row.task_id: row.ended_us - row.started_us
+        for row in snapshot.attempts
+        if row.state == "succeeded" and row.mode == "full"
+        if row.started_us is not None and row.ended_us is not None
+    }
 
 
 def main() -> None:

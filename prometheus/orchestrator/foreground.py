@@ -27,7 +27,13 @@ from prometheus.orchestrator.calendars import book_text, install_desk_book
 from prometheus.orchestrator.clock import Clock, LiveClock, ReplayClock, monotonic_us
 from prometheus.orchestrator.forecaster import Ask
 from prometheus.orchestrator.forecasting import Forecasting
-from prometheus.orchestrator.histories import ascending_by_task, durations_of, history_of
+from prometheus.orchestrator.histories import (
+    ascending_by_task,
+    durations_of,
+    failing_by_task,
+    history_of,
+    spread_of_nights,
+)
 from prometheus.orchestrator.launching import Launcher
 from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline
 from prometheus.orchestrator.machine import capacity_of
@@ -238,9 +244,18 @@ def _foresight(
     """Who looks ahead; None where there is nothing to look for, or no other process could read the ledger."""
     if not settings.forecast.enabled or not plan.slos or url == "memory:":
         return None
-    histories = ascending_by_task(plan, history_of(settings, plan.pipeline))
+    history = history_of(settings, plan.pipeline)
     return Forecasting(
-        Ask(url, plan.run_id, driver.clock.now_us(), settings.forecast.samples, settings.seed, histories),
+        Ask(
+            url,
+            plan.run_id,
+            driver.clock.now_us(),
+            settings.forecast.samples,
+            settings.seed,
+            ascending_by_task(plan, history),
+            failing_by_task(plan, history),
+            spread_of_nights(history),
+        ),
         driver.scheduler,
         {task.task_id: task.tier for task in plan.tasks},
         driver.clock.now_us,

@@ -6,17 +6,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from prometheus.core.calendar_errors import CalendarError
+from prometheus.core.day_type import DayType, day_type
 from prometheus.core.errors import StoreError
 from prometheus.core.settings import Settings
+from prometheus.core.time import TradingCalendar
+from prometheus.forecast import durations
+from prometheus.forecast.shared import learned_spread
 from prometheus.ledger.contract import Ledger
 from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.views import exists
 from prometheus.scheduler.plan import RunPlan
 from prometheus.scheduler.quantiles import quantile
+from prometheus.scheduler.rules import counts_against_retries
 from prometheus.scheduler.states import AttemptState
 
 NEWEST = 40  # runs of a pipeline that are looked at
 ENOUGH = 3  # past durations from which a plan believes them more than the declaration
+ENOUGH_NIGHTS = 8  # from which how much they differ is learned
+FAILING_WEIGHT = 10  # attempts of the whole pipeline that weigh in each job's share of failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,7 @@ class Past:
     session: date
     duration_us: int  # from its beginning to its end; what it waited before does not count
     is_replay: bool
+    failures: int = 0  # attempts of the same task that failed before it
 
 
 Histories = Mapping[str, Sequence[Past]]  # by job of one pipeline, the newest session first
@@ -65,13 +74,54 @@ def durations_of(histories: Histories) -> dict[str, tuple[int, int]]:
 
 
 def ascending_by_task(plan: RunPlan, histories: Histories) -> dict[str, tuple[int, ...]]:
-    """Past durations of each task of a run, shortest first: what a forecast draws from. Without enough, none."""
+    """Past durations of each task of a run, shortest first: what a forecast draws from. Without enough, none.
+
+    As they would have been on a day of the session's kind (half day, month end, expiry, after a holiday).
+    """
     found = {}
+    today = _kind(plan.market, plan.session)
+    kinds = {
+        session: _kind(plan.market, session)
+        for session in {one.session for pasts in histories.values() for one in pasts}
+    }
     for task in plan.tasks:
         pasts = histories.get(task.job, ())
         if len(pasts) >= ENOUGH:
-            found[task.task_id] = tuple(sorted(one.duration_us for one in pasts))
+            history = [durations.Past(one.duration_us, kinds[one.session]) for one in pasts]
+            found[task.task_id] = durations.conditioned(history, today)
     return found
+
+
+def failing_by_task(plan: RunPlan, histories: Histories) -> dict[str, float]:
+    """Share of attempts that fail, by task: the job's own, with the pipeline's while few are known."""
+    failed = {job: sum(one.failures for one in pasts) for job, pasts in histories.items()}
+    tried = {job: failed[job] + len(pasts) for job, pasts in histories.items()}
+    if not sum(tried.values()):
+        return {}
+    usual = sum(failed.values()) / sum(tried.values())
+    return {
+        task.task_id: (failed.get(task.job, 0) + FAILING_WEIGHT * usual)
+        / (tried.get(task.job, 0) + FAILING_WEIGHT)
+        for task in plan.tasks
+    }
+
+
+def spread_of_nights(histories: Histories) -> float:
+    """How much the nights of a pipeline differ, all jobs together, in log durations; 0 while too few are known."""
+    nights: dict[date, list[tuple[durations.Curve, int]]] = {}
+    for pasts in histories.values():
+        if len(pasts) >= ENOUGH:
+            curve = durations.Curve([one.duration_us for one in pasts])
+            for one in pasts:
+                nights.setdefault(one.session, []).append((curve, one.duration_us))
+    return learned_spread(nights.values()) if len(nights) >= ENOUGH_NIGHTS else 0.0
+
+
+def _kind(market: str, session: date) -> DayType:
+    try:
+        return day_type(TradingCalendar(market), session)
+    except CalendarError:
+        return DayType.NORMAL  # a day or a market that this desk's calendars no longer know
 
 
 def _urls(settings: Settings, pipeline: str) -> list[str]:
@@ -86,10 +136,13 @@ def _urls(settings: Settings, pipeline: str) -> list[str]:
 def _pasts(ledger: Ledger, pipeline: str) -> Iterable[tuple[str, Past]]:
     for run in ledger.runs(pipeline, NEWEST):
         job_of = {task.task_id: task.job for task in run.plan.tasks}
+        failures: dict[str, int] = {}
         for row in ledger.attempts_of(run.run_id):
+            if row.failure is not None and counts_against_retries(row.failure):
+                failures[row.task_id] = failures.get(row.task_id, 0) + 1
             if row.state is not AttemptState.SUCCEEDED or row.mode != "full":
                 continue
             if row.started_us is None or row.ended_us is None:
                 continue
-            past = Past(run.plan.session, row.ended_us - row.started_us, run.plan.replayed)
-            yield job_of[row.task_id], past
+            took_us, failed = row.ended_us - row.started_us, failures.get(row.task_id, 0)
+            yield job_of[row.task_id], Past(run.plan.session, took_us, run.plan.replayed, failed)

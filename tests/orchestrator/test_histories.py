@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -10,7 +12,15 @@ from prometheus.core.instants import SECOND_US
 from prometheus.core.settings import Settings, load_settings
 from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.foreground import RunRequest, run_pipeline
-from prometheus.orchestrator.histories import ENOUGH, Past, ascending_by_task, durations_of, history_of
+from prometheus.orchestrator.histories import (
+    ENOUGH,
+    Past,
+    ascending_by_task,
+    durations_of,
+    failing_by_task,
+    history_of,
+    spread_of_nights,
+)
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.events import (
     AttemptFailed,
@@ -87,6 +97,49 @@ def test_only_whole_work_that_succeeded_counts(own_home: Path) -> None:
     failed = AttemptFailed(T0 + 60 * SECOND_US, task_id, 1, Failure.ERROR, "no")
     keep(replay(settings, plan), plan, took(plan, 0)[0], failed, *took(plan, 5, attempt=2))
     assert history_of(settings, "mine") == {}
+
+
+def test_what_failed_before_it_succeeded_is_a_share_of_failures(own_home: Path) -> None:
+    settings = load_settings()
+    plan = night_of(DAY)
+    plan = replace(plan, tasks=(replace(plan.tasks[0], retries=2),))
+    task_id = plan.tasks[0].task_id
+    failed = AttemptFailed(T0 + 60 * SECOND_US, task_id, 1, Failure.ERROR, "no")
+    keep(replay(settings, plan), plan, took(plan, 0)[0], failed, *took(plan, 5, attempt=2))
+    found = history_of(settings, "mine")
+    assert found == {"fetch": [Past(DAY, 5 * SECOND_US, is_replay=True, failures=1)]}
+    assert failing_by_task(plan, found) == {task_id: 0.5}
+    assert failing_by_task(plan, {}) == {}
+
+
+def test_a_month_end_is_foreseen_as_long_as_month_ends_were() -> None:
+    months = [date(2015, month, 1) + timedelta(days=-1) for month in range(2, 13)]
+    ends = [day - timedelta(days=max(0, day.weekday() - 4)) for day in months]
+    usual = [Past(DAY + timedelta(days=days), 100 * SECOND_US, False) for days in (0, 1, 2, 3, 8, 9)]
+    history = {"fetch": [*usual, *(Past(day, 200 * SECOND_US, False) for day in ends)]}
+    month_end, normal = (
+        max(next(iter(ascending_by_task(night_of(day), history).values())))
+        for day in (date(2016, 6, 30), DAY)
+    )
+    assert month_end > 150 * SECOND_US
+    assert normal < 150 * SECOND_US
+
+
+def test_nights_that_are_slow_as_a_whole_are_told_from_jobs_that_vary() -> None:
+    slow = (1.0, 1.4, 0.8, 1.2, 0.7, 1.1, 0.9, 1.3, 1.0, 0.75)
+
+    def pasts(factors: Sequence[float]) -> list[Past]:
+        days = [DAY + timedelta(days=number) for number in range(len(factors))]
+        return [
+            Past(day, round(100 * factor * SECOND_US), False)
+            for day, factor in zip(days, factors, strict=True)
+        ]
+
+    together = {job: pasts(slow) for job in "abcdef"}
+    apart = {job: pasts(slow[place:] + slow[:place]) for place, job in enumerate("abcdefghij")}
+    assert spread_of_nights(together) > 0.15
+    assert spread_of_nights(apart) < 0.05
+    assert spread_of_nights({job: pasts(slow[:3]) for job in "ab"}) == 0
 
 
 def test_a_file_that_is_no_ledger_tells_nothing(own_home: Path) -> None:
