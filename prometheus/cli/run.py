@@ -54,6 +54,9 @@ def run(
     again: Annotated[
         bool, typer.Option("--again", help="Put the ledger of an earlier replay aside and begin anew.")
     ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Run again in full what was degraded or skipped.")
+    ] = False,
     executor: Annotated[str | None, typer.Option("--executor", metavar="KIND", help="local. [local]")] = None,
     as_json: AsJson = False,
     home: Home = None,
@@ -61,6 +64,13 @@ def run(
     no_color: NoColor = False,
 ) -> None:
     """Run a pipeline for one session, with progress; an unfinished run is taken up where it was left."""
+    from prometheus.core.errors import UserError
+
+    if repair and again:
+        raise UserError(
+            "--repair and --again contradict each other",
+            hint="--repair goes on with the night that was, --again begins anew",
+        )
     face = open_face(as_json, home, ledger, no_color, executor)
     day = None if session is None else parse_day(session, "--session")
     from prometheus.cli.display import display_for
@@ -69,7 +79,7 @@ def run(
     from prometheus.orchestrator.clock import monotonic_us
     from prometheus.orchestrator.foreground import Progress, RunRequest, run_pipeline
 
-    request = RunRequest(pipeline, day, ledger, replay, again)
+    request = RunRequest(pipeline, day, ledger, replay, repair, again)
     seen: list[Progress] = []
 
     def go_on() -> str:
@@ -104,7 +114,7 @@ def run(
         _failures(face, report, command, face.err)
     else:
         _tell(face, report, command)
-    _where_next(face, report, picture)
+    _where_next(face, report, picture, command)
     raise typer.Exit(exit_code(report))
 
 
@@ -244,7 +254,9 @@ def _failures(face: Face, report: RunReport, command: str, out: Console) -> None
         out.print(f"\nGo on with: {command}", soft_wrap=True)
 
 
-def _where_next(face: Face, report: RunReport, picture: Path | None) -> None:
+def _where_next(face: Face, report: RunReport, picture: Path | None, command: str) -> None:
+    from prometheus.orchestrator.repairing import to_repair
+
     run_id, plan = report.run.run_id, report.run.plan
     here = face.repeat("--home", "--ledger")
     rows = table("", "")
@@ -252,6 +264,10 @@ def _where_next(face: Face, report: RunReport, picture: Path | None) -> None:
     if picture is not None:
         rows.add_row("the night's picture", str(picture))
     rows.add_row("every task", f"prometheus status {run_id}{here}")
+    wanting = to_repair(report.tasks)
+    if wanting:
+        names = ", ".join(task.job for task in wanting[:3]) + (" ..." if len(wanting) > 3 else "")
+        rows.add_row(f"in full: {names}", f"{command} --repair")
     ill = next((task for task in report.tasks if task.state in {"failed", "blocked"}), None)
     rows.add_row("one task", f"prometheus why {(ill or report.tasks[-1]).task_id}{here}")
     if any(task.job == "decision_log" for task in report.tasks):

@@ -26,6 +26,13 @@ def simulate(
         str | None,
         typer.Option("--faults", metavar="SPEC", help="What goes wrong: all, or lost=3,restarts=8,seed=7."),
     ] = None,
+    forecast_every: Annotated[
+        str | None,
+        typer.Option(
+            "--forecast-every", metavar="DURATION", help="Make forecasts in virtual time, and heed them."
+        ),
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", min=1, max=10_000, help="Of each forecast.")] = 20,
     trace: Annotated[
         Path | None,
         typer.Option("--trace", metavar="FILE", help="Write every start and end, a JSON line each."),
@@ -36,7 +43,9 @@ def simulate(
 ) -> None:
     """Run the scheduler over a workload in virtual time: the core that decides in production, and nothing real."""
     from prometheus.core.errors import UserError
+    from prometheus.core.instants import SECOND_US, from_us, parse_duration
     from prometheus.orchestrator.simulation.faults import read_faults
+    from prometheus.orchestrator.simulation.foreseeing import Forecasts
     from prometheus.orchestrator.simulation.simulate import simulate as run
     from prometheus.orchestrator.simulation.workload import read_workload
     from prometheus.pipelines.defaults import near
@@ -51,7 +60,13 @@ def simulate(
     read = read_workload(workload)
     if asked is not None:
         read = replace(read, faults=asked)
-    result = run(read, policy=POLICIES[policy], seed=seed, traced=trace is not None)
+    forecasts = None
+    if forecast_every is not None:
+        every_us = parse_duration(forecast_every)
+        if every_us < SECOND_US:
+            raise UserError(f"--forecast-every is {forecast_every!r}", allowed="at least 1s")
+        forecasts = Forecasts(every_us, samples, seed)
+    result = run(read, policy=POLICIES[policy], seed=seed, traced=trace is not None, forecasts=forecasts)
     if trace is not None:
         _write(trace, result)
     if as_json:
@@ -62,6 +77,10 @@ def simulate(
         f"policy {policy}, seed {seed}: {result.events} events, {result.decisions} decisions "
         f"in {result.wall_us / 1e6:.2f} s"
     )
+    if result.foreseen is not None:
+        face.err.print(f"{result.foreseen.made} forecasts of {samples} samples")
+        for one in result.foreseen.pressures:
+            face.out.print(cell(f"{from_us(one.at_us):%H:%M} UTC, pressure {one.level}: {one.reason}"))
     if result.faults is not None:
         met = (
             ", ".join(f"{kind} {count}" for kind, count in sorted(result.happened.items()))

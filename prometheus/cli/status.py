@@ -78,6 +78,7 @@ def _many(face: Face, found: list[Night]) -> None:
 def _now(face: Face, night: Night) -> None:
     """What runs, waits and is late in a night that is not over, and what went ill in one that is."""
     from prometheus.cli.words import state_word
+    from prometheus.orchestrator.repairing import to_repair
     from prometheus.orchestrator.views import ill, running, waiting
 
     lines = []
@@ -92,6 +93,9 @@ def _now(face: Face, night: Night) -> None:
     lines += [
         f"{state_word(slo.state)}: {slo.name}, {cell(slo.reason)}" for slo in night.late() + night.at_risk()
     ]
+    wanting = to_repair(night.tasks)
+    if wanting:
+        lines.append(f"to be repaired: {_names(wanting)}")
     if lines:
         face.out.print(f"\n{night.run.run_id}")
         for line in lines:
@@ -112,6 +116,8 @@ def _done(night: Night) -> int:
 def _one(face: Face, night: Night) -> None:
     from prometheus.cli.words import slo_words, stamp, task_words
     from prometheus.monitoring.axis import span_words
+    from prometheus.orchestrator.blocking import asked_as, rerun_command
+    from prometheus.orchestrator.repairing import to_repair
 
     if face.as_json:
         print_json(_night_json(night))
@@ -152,6 +158,11 @@ def _one(face: Face, night: Night) -> None:
             cell(slo.reason),
         )
     face.out.print(promises)
+    wanting = to_repair(night.tasks)
+    if wanting:
+        command = rerun_command(asked_as(night.run.plan.pipeline), night.run.plan.session, face.flags)
+        face.out.print(f"\nto be repaired: {_names(wanting)}", soft_wrap=True)
+        face.err.print(f"in full: {command} --repair", soft_wrap=True)
     face.err.print(f"\nledger: {night.ledger_url}")
 
 
@@ -169,6 +180,7 @@ def _foreseen(slo: SloRow) -> str:
 
 def _night_json(night: Night) -> dict[str, Json]:
     from prometheus.cli.words import run_json, slo_json, task_json
+    from prometheus.orchestrator.repairing import to_repair
 
     return {
         **run_json(night.run),
@@ -178,6 +190,7 @@ def _night_json(night: Night) -> dict[str, Json]:
         "counts": {state.value: count for state, count in sorted(night.counts().items())},
         "late": [slo.name for slo in night.late()],
         "at_risk": [slo.name for slo in night.at_risk()],
+        "to_repair": [task.task_id for task in to_repair(night.tasks)],
         "tasks": [task_json(task) for task in night.tasks],
         "slos": [slo_json(slo) for slo in night.slos],
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from prometheus.forecast.world import World
 from prometheus.scheduler.core import Scheduler
-from prometheus.scheduler.decisions import JudgeSlo, SetTask, StartAttempt, StopAttempt
+from prometheus.scheduler.decisions import JudgeSlo, SetPressure, SetTask, StartAttempt, StopAttempt
 from prometheus.scheduler.events import Event, TimePassed
 from prometheus.scheduler.states import DONE
 
@@ -22,6 +22,7 @@ class Told:
     finished: dict[str, int] = field(
         default_factory=dict
     )  # promise -> instant at which its last task was done
+    pressures: list[SetPressure] = field(default_factory=list)  # what was said of forecast pressure
 
 
 def run_ahead(
@@ -46,7 +47,7 @@ def run_ahead(
             facts: list[Event] = []
             for decision in decisions:
                 if type(decision) is StartAttempt:
-                    world.start(decision.task_id, decision.attempt)
+                    world.start(decision.task_id, decision.attempt, decision.mode)
                 elif type(decision) is SetTask:
                     if decision.state in DONE:
                         told.done[decision.task_id] = decision.at_us
@@ -58,6 +59,8 @@ def run_ahead(
                     told.finished[decision.slo_id] = decision.finished_us
                     if missing is not None:
                         missing.discard(decision.slo_id)
+                elif type(decision) is SetPressure:
+                    told.pressures.append(decision)
             events = facts
             continue
         if missing is not None and not missing:

@@ -34,6 +34,13 @@ class Truth:
     failures: tuple[float, ...] = ()  # attempt k dies after that share of what it still had to do
     checkpoint_every_us: int | None = None  # of work; None = it saves nothing
     hangs: tuple[int, ...] = ()  # numbers of attempts that never end by themselves and save nothing
+    degraded: tuple[
+        tuple[str, int], ...
+    ] = ()  # (mode, duration of the whole work in it); others take as long as in full
+
+    def duration_in(self, mode: str) -> int:
+        """How long the whole work takes in this mode."""
+        return dict(self.degraded).get(mode, self.duration_us) if self.degraded else self.duration_us
 
 
 @dataclass(slots=True)
@@ -50,6 +57,7 @@ class Life:
     spent_us: int = 0  # time in which attempts held room
     began_us: int | None = None  # of the present attempt
     overhead_us: int = 0  # of the present attempt, before it goes on
+    mode: str = "full"  # of the last attempt
 
 
 @dataclass(slots=True)
@@ -60,6 +68,7 @@ class World:
     now_us: int
     overhead_us: int = 0  # what it costs to go on from a checkpoint
     changes: tuple[tuple[int, Capacity], ...] = ()  # (instant, what the machine is from then on)
+    coming: tuple[tuple[int, Capacity], ...] = ()  # the same, of changes that the scheduler was told before
     lives: dict[str, Life] = field(default_factory=dict)
     trace: list[Trace] | None = None
     # Facts that an attempt has begun or saved its work call for no turn of their own: they may be told, in order and with
@@ -75,16 +84,16 @@ class World:
         for number, (at_us, _) in enumerate(self.changes):
             self._at(at_us, _CAPACITY, "", number)
 
-    def start(self, task_id: str, attempt: int) -> None:
+    def start(self, task_id: str, attempt: int, mode: str = "full") -> None:
         """Begin an attempt now."""
         life = self.lives.setdefault(task_id, Life())
-        life.attempts = attempt
+        life.attempts, life.mode = attempt, mode
         life.began_us = self.now_us
         if life.first_start_us is None:
             life.first_start_us = self.now_us
         self._note("start", task_id, attempt)
         truth = self.truths[task_id]
-        left_us = truth.duration_us - life.saved_us
+        left_us = max(0, truth.duration_in(mode) - life.saved_us)
         life.overhead_us = self.overhead_us if life.saved_us else 0
         fails, runs_us = self._fate(life, truth, left_us)
         self._at(self.now_us, _BEGIN, task_id, attempt)
@@ -190,7 +199,8 @@ class World:
         if what == _BEGIN:
             return AttemptStarted(now_us, task_id, attempt)
         if what == _CAPACITY:
-            return CapacityChanged(now_us, self.changes[attempt][1])
+            still_coming = tuple(change for change in self.coming if change[0] > now_us)
+            return CapacityChanged(now_us, self.changes[attempt][1], still_coming)
         life = self.lives[task_id]
         if what == _SAVE:
             every_us = self.truths[task_id].checkpoint_every_us
@@ -235,7 +245,7 @@ class World:
 def useful_us(life: Life, truth: Truth, horizon_us: int) -> int:
     """Work of a task that is done for good: all of it when it ended, else what is saved and what runs at the horizon."""
     if life.end_us is not None:
-        return truth.duration_us
+        return truth.duration_in(life.mode)
     running = 0
     if life.began_us is not None and life.attempts not in truth.hangs:
         since_save = horizon_us - life.began_us - life.overhead_us

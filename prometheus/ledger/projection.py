@@ -38,7 +38,7 @@ from prometheus.scheduler.events import (
 )
 from prometheus.scheduler.plan import RunPlan
 from prometheus.scheduler.snapshot import AttemptRow, Foreseen, RunRow, SloRow, TaskRow
-from prometheus.scheduler.states import ENDED, AttemptState, RunState, SloState, TaskState
+from prometheus.scheduler.states import DONE, ENDED, AttemptState, RunState, SloState, TaskState
 
 OPENED = "opened"  # the reason of every row of a run that has just been opened
 
@@ -225,6 +225,8 @@ class _Turn:
     def _take_up_again(self, task: TaskRow, said: SetTask) -> None:
         """The attempts so far no longer count against the retries, and the run is open again."""
         self._edit(task, counted_from=task.attempts)
+        if task.state in DONE:
+            self._edit(task, checkpoint=None)  # a repair begins anew
         run = self._run(task.run_id)
         if run is not None and run.state is not RunState.RUNNING:
             self.changed.runs[run.run_id] = replace(

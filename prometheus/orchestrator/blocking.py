@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from prometheus.core.errors import UserError
 from prometheus.core.instants import from_us, iso, to_us
 from prometheus.core.time import CalendarError, TradingCalendar
+from prometheus.orchestrator.repairing import to_repair
 from prometheus.orchestrator.views import Night, unknown
 from prometheus.scheduler.plan import SloPlan, TaskPlan
 from prometheus.scheduler.refusals import kind_of
@@ -275,8 +276,11 @@ def commands(night: Night, task: TaskRow, flags: str = "") -> tuple[str, ...]:
     """Commands that would help, as they can be typed."""
     needs_hand = task.state in {TaskState.FAILED, TaskState.BLOCKED, TaskState.CANCELLED}
     is_over = night.run.state is not RunState.RUNNING
+    command = rerun_command(asked_as(night.run.plan.pipeline), night.run.plan.session, flags)
     if (needs_hand and is_over) or (task.state not in DONE and night.is_abandoned):
-        return (rerun_command(asked_as(night.run.plan.pipeline), night.run.plan.session, flags),)
+        return (command,)
+    if is_over and to_repair([task]):
+        return (f"{command} --repair",)
     return ()
 
 

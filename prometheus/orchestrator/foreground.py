@@ -37,6 +37,7 @@ from prometheus.orchestrator.histories import (
 from prometheus.orchestrator.launching import Launcher
 from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline
 from prometheus.orchestrator.machine import capacity_of
+from prometheus.orchestrator.repairing import repairs, to_repair
 from prometheus.orchestrator.turns import Driver
 from prometheus.pipelines.checking import check_fits
 from prometheus.pipelines.model import FaultsError, PipelineSpec
@@ -70,6 +71,7 @@ class RunRequest:
     session: date | None = None  # None = the latest closed session
     ledger_url: str | None = None  # None = a replay's own file, or the settings' ledger
     replay: bool | None = None  # None = a session is replayed when all its deadlines have passed
+    repair: bool = False  # run again in full what was degraded or skipped
     again: bool = False  # put the ledger of an earlier replay aside and begin anew
 
 
@@ -122,7 +124,7 @@ def run_pipeline(request: RunRequest, settings: Settings, observe: Callable[[Pro
                 _put_aside(settings, plan.run_id)
         ledger = open_ledger(url)
         stack.callback(ledger.close)
-        return _drive(settings, loaded, plan, ledger, url, executor, observe)
+        return _drive(settings, loaded, plan, ledger, url, executor, observe, is_repair=request.repair)
 
 
 def replay_ledger_url(settings: Settings, run_id: str) -> str:
@@ -172,12 +174,15 @@ def _drive(
     url: str,
     executor: Executor,
     observe: Callable[[Progress], None],
+    *,
+    is_repair: bool,
 ) -> RunReport:
     wall_us = LiveClock().now_us()
     epoch = ledger.acquire(f"prometheus run, process {os.getpid()} on {socket.gethostname()}", wall_us)
     snapshot = ledger.load(plan.run_id)  # a run in the foreground leaves the others of its ledger alone
     row = snapshot.runs[0] if snapshot.runs else None
-    if row is not None and row.state in (RunState.SUCCEEDED, RunState.DEGRADED):
+    has_repairs = is_repair and bool(to_repair(snapshot.tasks))
+    if row is not None and row.state in (RunState.SUCCEEDED, RunState.DEGRADED) and not has_repairs:
         return _report(settings, ledger, url, plan.run_id, resumed=False, was_finished=True, is_stuck=False)
     if row is not None:
         _check_pin(row.plan, loaded)
@@ -209,6 +214,8 @@ def _drive(
     now_us = clock.now_us()
     events: list[Event] = [CapacityChanged(now_us, capacity)]
     events += [RunOpened(now_us, plan)] if row is None else _resumption(snapshot, now_us)
+    if has_repairs:
+        events += repairs(snapshot.tasks, now_us, _who())
     with ExitStack() as stack:
         foresight = _foresight(settings, plan, url, driver, watch.note)
         driver.hearers.append(watch.heard)
@@ -277,7 +284,7 @@ def _check_time(plan: RunPlan, row: RunRow | None, at_us: int, url: str) -> None
 
 def _resumption(snapshot: Snapshot, now_us: int) -> list[Event]:
     """What a fresh leader knows of the one before: its attempts are gone, and what failed is asked for again."""
-    who = os.environ.get("USER") or "the user"
+    who = _who()
     events: list[Event] = []
     for task in snapshot.tasks:
         if task.state in HOLDING_ROOM:
@@ -286,6 +293,10 @@ def _resumption(snapshot: Snapshot, now_us: int) -> list[Event]:
         elif task.state in (TaskState.FAILED, TaskState.CANCELLED):
             events.append(TaskAsked(now_us, task.task_id, Verb.RETRY, "the run was started again", who))
     return events
+
+
+def _who() -> str:
+    return os.environ.get("USER") or "the user"
 
 
 def _check_pin(plan: RunPlan, loaded: LoadedPipeline) -> None:

@@ -15,6 +15,7 @@ from prometheus.scheduler.decisions import StartAttempt
 from prometheus.scheduler.events import AttemptCheckpointed, AttemptSucceeded, Event
 from prometheus.scheduler.plan import RunPlan, TaskPlan
 from prometheus.scheduler.snapshot import Snapshot
+from prometheus.scheduler.states import DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,14 @@ class Launcher:
         for row in snapshot.tasks:
             if row.output is not None:
                 self._outputs[row.task_id] = row.output
-            if row.checkpoint is not None:
+            if row.checkpoint is not None and row.state not in DONE:
                 self._checkpoints[row.task_id] = row.checkpoint
 
     def learn(self, event: Event) -> None:
         """Remember what a fact brings for later attempts."""
         if isinstance(event, AttemptSucceeded):
             self._outputs[event.task_id] = event.output
+            self._checkpoints.pop(event.task_id, None)  # a repair begins anew
         elif isinstance(event, AttemptCheckpointed):
             self._checkpoints[event.task_id] = event.state
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from prometheus.core.demand import Capacity, Demand
 from prometheus.core.instants import MINUTE_US
 from prometheus.scheduler.decisions import Decision, SetPressure
-from prometheus.scheduler.events import ForecastMade
+from prometheus.scheduler.events import Failure, ForecastMade
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.policies import RESERVING, Order, Policy
 from prometheus.scheduler.reservation import Amounts, Reservation
@@ -34,6 +34,9 @@ class TaskBook:
     attempts: int = 0  # number of the last attempt
     failures: int = 0  # counted endings since the task was last asked to run
     lost: int = 0
+    last_failure: Failure | None = (
+        None  # of the last attempt that ended, since the task was last asked to run
+    )
     not_before_us: int = 0
     latest_start_us: int = NEVER_US
     place: Place | None = None  # while it holds room

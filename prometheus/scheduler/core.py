@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+from prometheus.core.instants import from_us
 from prometheus.scheduler import announced, forking, opening, pressing, verbs
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.decisions import Decision
@@ -34,6 +35,7 @@ from prometheus.scheduler.plan import SloPlan, TaskPlan
 from prometheus.scheduler.policies import RESERVING, Policy
 from prometheus.scheduler.promises import hear, judge
 from prometheus.scheduler.rules import (
+    can_be_in_time,
     counts_against_retries,
     describe_timeout,
     how_long_to_back_off,
@@ -216,9 +218,7 @@ class Scheduler:
         if book is None:
             return
         if book.mode != "full":
-            is_pressed = pressing.is_by_pressure(book.plan, book.failures, book.mode)
-            why = ", for a forecast pressed Tier 1" if is_pressed else ""
-            move(self._books, book, TaskState.DEGRADED, f"done in mode {book.mode!r}{why}")
+            move(self._books, book, TaskState.DEGRADED, f"done in mode {book.mode!r}")
         elif book.is_tainted:
             move(self._books, book, TaskState.DEGRADED, "done, on degraded or skipped input")
         else:
@@ -230,6 +230,7 @@ class Scheduler:
             return
         books, plan = self._books, book.plan
         book.failures += counts_against_retries(event.failure)
+        book.last_failure = event.failure
         book.lost += event.failure is Failure.LOST
         book.preempted += event.failure is Failure.PREEMPTED
         if event.failure is Failure.CANCELLED or book.stop_cause is StopCause.CANCELLED:
@@ -244,6 +245,9 @@ class Scheduler:
         else:
             slack_us = book.latest_start_us - books.now_us
             wait_us = how_long_to_back_off(plan, event.failure, book.failures, slack_us, books.seed)
+            if plan.tier == 1 and not can_be_in_time(plan, slack_us):
+                due_us = book.latest_start_us + plan.cautious_us
+                why += f"; even at once it would end after it is due, {from_us(due_us):%Y-%m-%d %H:%M} UTC"
             move(books, book, TaskState.BACKING_OFF, f"{said}; {why}", books.now_us + wait_us)
 
     def _ring(self) -> bool:

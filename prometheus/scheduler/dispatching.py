@@ -181,8 +181,8 @@ def start(books: Books, book: TaskBook, place: Place) -> None:
     else:
         slack_min = (book.latest_start_us - books.now_us) // 60_000_000
         reason = f"Tier {plan.tier}, {slack_min} min before its latest start, and it fits"
-    if pressing.is_by_pressure(plan, book.failures, book.mode) and books.pressure is not None:
-        reason += f"; in mode {book.mode!r}, for {pressing.said_of(books, books.pressure)}"
+    if pressing.is_by_rule(plan, book.failures, book.mode):
+        reason += f"; in mode {book.mode!r}: {pressing.why_degraded(books, book)}"
     books.decisions.append(
         StartAttempt(
             books.now_us, plan.task_id, book.attempts, place.bin_id, place.devices, book.mode, reason

@@ -125,6 +125,7 @@ def _reopen(books: Books, book: TaskBook, *, was_done: bool) -> None:
     A promise that was kept stays kept while something degraded is run again in full.
     """
     book.failures = book.lost = 0
+    book.last_failure = None
     if book.plan.tier == 1:
         books.critical[book.plan.task_id] = book
     run = books.runs[book.plan.run_id]

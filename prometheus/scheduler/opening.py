@@ -146,6 +146,7 @@ def _restore_task(books: Books, row: TaskRow, attempts: list[AttemptRow]) -> Non
         if attempt.attempt > row.counted_from and attempt.failure is not None:
             book.failures += counts_against_retries(attempt.failure)
             book.lost += attempt.failure is Failure.LOST
+            book.last_failure = attempt.failure
     is_holding = row.state in HOLDING_ROOM
     ended = attempts[:-1] if is_holding else attempts
     book.kept_us = sum(saved_by(attempt.started_us, attempt.saved_us) for attempt in ended)
@@ -274,6 +275,7 @@ def fingerprint(books: Books) -> dict[str, Any]:
                 book.preempted,
                 book.ready_us,
                 book.closes_circle and book.state is TaskState.BLOCKED,
+                book.last_failure,
             )
             for task_id, book in sorted(books.tasks.items())
         },

@@ -12,15 +12,19 @@ from collections.abc import Sequence
 
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.policies import Policy
+from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.states import TaskState
 
 
 def victims_for(books: Books, book: TaskBook, *, is_desperate: bool = False) -> list[TaskBook]:
     """Who must end for `book` to fit, or nobody: it has slack enough, it will fit by itself, or none would help.
 
-    `is_desperate` asks who would have to once its slack has run out.
+    Under forecast pressure nobody waits for the slack to become short. `is_desperate` asks who would have to end once
+    it has run out.
     """
     slack_us = 0 if is_desperate else book.latest_start_us - books.now_us
+    if books.pressure is not None and books.pressure.level and book.latest_start_us < NEVER_US:
+        slack_us = min(slack_us, books.policy.hard_us - 1)  # the forecast says that it will be short
     if slack_us >= books.policy.soft_us or books.room.fits_without(book.plan.demand, books.stopping()):
         return []
     by_bin: dict[str, list[TaskBook]] = {}

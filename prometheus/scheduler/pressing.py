@@ -1,8 +1,9 @@
 """What does a forecast change, and what may Tier 2 and Tier 3 still do under pressure?
 
-When a Tier 1 promise is likely to be missed and nothing lower that runs could make room for it, the ladders that Tier 2
-declares are climbed, one rung a forecast, and Tier 3 is held. Below a lower bound all is released. What Tier 1 itself
-waits for is never held.
+When a Tier 1 promise is likely to be missed, Tier 1 takes room from running lower tasks without waiting for its slack to
+become short, and Tier 3 is held: level 1. If it is still likely to be missed and nothing lower that runs could make
+room, the ladders that Tier 2 declares are climbed, one rung a forecast: level 2 is the first rung. Below a lower bound
+all is released. What Tier 1 itself waits for is never held.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from prometheus.scheduler.events import ForecastMade, SloForecast
 from prometheus.scheduler.moving import move
 from prometheus.scheduler.plan import TaskPlan
 from prometheus.scheduler.preempting import victims_for
-from prometheus.scheduler.rules import mode_after
+from prometheus.scheduler.rules import is_hopeless_in_full, mode_after
 from prometheus.scheduler.states import ENDED, SloState, TaskState
 
 SKIP = "skip"
@@ -31,31 +32,38 @@ def weigh(books: Books) -> None:
 
 
 def level_of(books: Books) -> int:
-    """How many rungs are climbed; 0 without pressure."""
+    """The level of the pressure; 0 without any."""
     return 0 if books.pressure is None else books.pressure.level
 
 
 def mode_now(books: Books, book: TaskBook) -> str:
-    """The mode in which a task would start now, or `SKIP`: what its failures cost it, or the pressure if that is more."""
-    plan, level = book.plan, level_of(books)
-    if not level or plan.tier != 2 or not plan.ladder:
+    """The mode in which a task would start now, or `SKIP`: the rung to which failures, time or pressure have brought it.
+
+    One that has failed and would be late in full starts on its first rung, though it had retries left.
+    """
+    plan = book.plan
+    pressed = level_of(books) - 1 if plan.tier == 2 else 0
+    hurried = is_hopeless_in_full(plan, book.last_failure, book.latest_start_us - books.now_us)
+    if max(pressed, hurried) < 1 or not plan.ladder:
         return mode_after(plan, book.failures)
-    climbed = max(level, book.failures - plan.retries)
+    climbed = max(pressed, hurried, book.failures - plan.retries)
     return plan.ladder[min(climbed, len(plan.ladder)) - 1]
 
 
 def skips(books: Books, book: TaskBook) -> bool:
     """Close a task that would start now without work, if that is the rung that is climbed; whether it did."""
-    if book.plan.tier != 2 or mode_now(books, book) != SKIP:
+    if not book.plan.ladder or book.plan.tier == 1 or mode_now(books, book) != SKIP:
         return False
-    assert books.pressure is not None, "only pressure skips what may start"
-    move(
-        books,
-        book,
-        TaskState.SKIPPED,
-        f"skipped, the last rung of its ladder: {said_of(books, books.pressure)}",
-    )
+    reason = f"skipped, the last rung of its ladder: {why_degraded(books, book)}"
+    move(books, book, TaskState.SKIPPED, reason)
     return True
+
+
+def why_degraded(books: Books, book: TaskBook) -> str:
+    """What has brought a task to a rung that its failures alone would not: pressure, or too little time."""
+    if books.pressure is not None and level_of(books) > 1 and book.plan.tier == 2:
+        return said_of(books, books.pressure)
+    return "it has failed, and in full it would end after it is due"
 
 
 def why_held(books: Books, book: TaskBook) -> str | None:
@@ -86,13 +94,17 @@ def _heed(books: Books, forecast: ForecastMade) -> None:
             risk = "no open Tier 1 promise" if worst is None else f"at most P {worst.miss:.2f}"
             _set(books, 0, worst, f"released: {risk} by a forecast {_age(books, forecast)} old", forecast)
         return
-    if worst.miss < policy.at_risk_from or level >= _top(books) or _victims_would_help(books):
+    if worst.miss < policy.at_risk_from or level > _top(books) or (level and _victims_would_help(books)):
         return
     slo = books.slos[worst.slo_id].plan
-    what = "Tier 3 is held" if level == 0 else "as before Tier 3 is held"
+    what = (
+        f"and nothing lower can make room: Tier 2 goes to rung {level} of its ladders"
+        if level
+        else "so Tier 1 takes room at once and Tier 3 is held"
+    )
     reason = (
         f"{slo.name!r} of {slo.run_id} is missed with P {worst.miss:.2f} by a forecast of {forecast.samples} samples, "
-        f"{_age(books, forecast)} old, and nothing lower can make room: {what}, Tier 2 climbs to rung {level + 1}"
+        f"{_age(books, forecast)} old, {what}"
     )
     _set(books, level + 1, worst, reason, forecast)
 
@@ -125,9 +137,9 @@ def _may_still_be_met(slo: SloBook) -> bool:
 
 
 def _top(books: Books) -> int:
-    """The longest ladder of a Tier 2 task that has not ended; 1 if there is none, for Tier 3 can be held."""
-    ladders = [len(b.plan.ladder) for b in books.tasks.values() if b.plan.tier == 2 and b.state not in ENDED]
-    return max(1, *ladders) if ladders else 1
+    """The longest ladder of a Tier 2 task that has not ended; 0 if there is none."""
+    ladders = (len(b.plan.ladder) for b in books.tasks.values() if b.plan.tier == 2 and b.state not in ENDED)
+    return max(ladders, default=0)
 
 
 def _victims_would_help(books: Books) -> bool:
@@ -159,6 +171,6 @@ def _age(books: Books, forecast: ForecastMade) -> str:
     return format_duration(max(0, books.now_us - forecast.made_us) // SECOND_US * SECOND_US)
 
 
-def is_by_pressure(plan: TaskPlan, failures: int, mode: str) -> bool:
-    """Whether a task is in this mode because of pressure, and not of its failures."""
+def is_by_rule(plan: TaskPlan, failures: int, mode: str) -> bool:
+    """Whether a task is in this mode because of pressure or of the time, and not because its retries are used up."""
     return mode not in ("full", mode_after(plan, failures))

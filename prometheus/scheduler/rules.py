@@ -55,16 +55,36 @@ def how_long_to_back_off(plan: TaskPlan, failure: Failure, failures: int, slack_
     """Microseconds to wait before the next attempt.
 
     Exponential from `plan.backoff_us` with a jitter of +-25 % that depends only on seed, task and number, at most one
-    hour, and never so long that the latest start would pass while waiting. A lost worker costs no wait.
+    hour, and never so long that the latest start would pass while waiting. When it has passed, Tier 1 tries at once as
+    long as that can still help; what asked to be tried again later is not hurried. A lost worker costs no wait.
     """
     if failure in (Failure.LOST, Failure.PREEMPTED) or plan.backoff_us == 0:
         return 0
     digest = hashlib.blake2b(f"{seed}/{plan.task_id}/{failures}".encode(), digest_size=4).digest()
     jitter = 0.75 + 0.5 * int.from_bytes(digest, "big") / 2**32
-    wait: int = min(plan.backoff_us << min(failures - 1, 30), BACKOFF_LIMIT_US)
+    wait = int(min(plan.backoff_us << min(failures - 1, 30), BACKOFF_LIMIT_US) * jitter)
     if slack_us > 0:
-        wait = min(wait, max(slack_us, SECOND_US))
-    return int(wait * jitter)
+        return min(wait, max(slack_us, SECOND_US))
+    is_urgent = plan.tier == 1 and failure is not Failure.TRY_AGAIN
+    return 0 if is_urgent and can_be_in_time(plan, slack_us) else wait
+
+
+def can_be_in_time(plan: TaskPlan, slack_us: int) -> bool:
+    """Whether an attempt that starts now and takes its usual time ends before it, or what follows it, is due.
+
+    `slack_us` is the time until the latest start, which reckons with the cautious duration.
+    """
+    return slack_us + plan.cautious_us >= plan.typical_us
+
+
+def is_hopeless_in_full(plan: TaskPlan, last_failure: Failure | None, slack_us: int) -> bool:
+    """Whether a task that has failed would be late in full, and declares something shorter.
+
+    One that asked to be tried again later waits for that; Tier 1 has no ladder to climb for lack of time.
+    """
+    has_failed = last_failure is not None and counts_against_retries(last_failure)
+    may_degrade = plan.tier > 1 and bool(plan.ladder) and last_failure is not Failure.TRY_AGAIN
+    return has_failed and may_degrade and not can_be_in_time(plan, slack_us)
 
 
 def latest_start(plan: TaskPlan, downstream_us: int) -> int:

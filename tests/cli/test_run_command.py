@@ -205,3 +205,49 @@ def test_a_stopped_run_shows_its_night_until_then_and_how_to_go_on(
     (own_home / "wait").unlink()
     assert json.loads(ask(*RUN, "--json").stdout)["state"] == "succeeded"
     assert (own_home / "ran").read_text() == "fetch "
+
+
+LADDER = """
+from prometheus.pipelines import Pipeline, session
+
+p = Pipeline("mine", market="US_EQ", start=session.close + "30min")
+
+@p.job(tier=2, retries=0, degrade=["reduced"], checkpoint_every="1min")
+def risk(task):
+    with open("ran", "a") as file:
+        file.write(f"{task.mode}/{task.resume} ")
+    task.checkpoint({"half": task.mode})
+    if task.mode == "full" and not __import__("pathlib").Path("mended").exists():
+        raise ValueError("too much")
+
+@p.job(after=[risk], tier=2, retries=0)
+def report(task):
+    return {"of": task.attempt}
+
+p.slo("reported", jobs=["report"], by="D+1 00:00 UTC")
+"""
+
+
+def test_what_was_degraded_is_shown_and_repaired_when_asked(ask: Ask, own_home: Path) -> None:
+    (own_home / "mine.py").write_text(LADDER)
+    degraded = ask(*RUN)
+    assert degraded.returncode == 0, degraded.stderr
+    assert "prometheus run mine.py:p --session 2016-06-24 --repair" in degraded.stderr
+    assert "to be repaired: risk, report" in ask("status").stdout
+    shown = json.loads(ask("status", RUN_ID, "--json").stdout)
+    assert shown["to_repair"] == [f"{RUN_ID}.risk", f"{RUN_ID}.report"]
+    assert "--repair" in ask("why", "risk").stdout
+
+    (own_home / "mended").write_text("")
+    repaired = ask(*RUN, "--repair", "--json")
+    assert repaired.returncode == 0, repaired.stderr
+    told = json.loads(repaired.stdout)
+    assert told["state"] == "succeeded"
+    assert [task["state"] for task in told["tasks"]] == ["succeeded", "succeeded"]
+    assert [slo["state"] for slo in told["slos"]] == ["met"]
+    assert (own_home / "ran").read_text().split()[-1] == "full/None", "in full, and from the beginning"
+    assert "to be repaired" not in ask("status").stdout
+    assert "nothing was run again" in ask(*RUN, "--repair").stdout
+    both = ask(*RUN, "--repair", "--again")
+    assert both.returncode == 2
+    assert "contradict each other" in both.stderr

@@ -15,6 +15,7 @@ from prometheus.scheduler.decisions import (
     SetPressure,
     SetTask,
     StartAttempt,
+    StopAttempt,
 )
 from prometheus.scheduler.events import (
     AttemptFailed,
@@ -67,23 +68,57 @@ def states(decisions: Sequence[Decision]) -> dict[str, TaskState]:
     return {d.task_id.rsplit(".", 1)[1]: d.state for d in decisions if isinstance(d, SetTask)}
 
 
-def test_a_likely_miss_that_nobody_can_make_room_for_climbs_a_rung_and_says_why() -> None:
+def pressed(scheduler: Scheduler, level: int) -> Scheduler:
+    """Forecasts that bring it there, each later than the one before."""
+    for number in range(1, level + 1):
+        assert levels(scheduler.handle([forecast(number, 0.5)])) == [number]
+    return scheduler
+
+
+def test_a_likely_miss_presses_the_lower_tiers_and_says_why() -> None:
     scheduler = begun(RISK)
-    (said,) = [d for d in scheduler.handle([forecast(90_000_000, 0.41, 30_000_000)]) if levels([d])]
-    assert said == SetPressure(
-        90_000_000,
-        1,
-        PROMISED.slo_id,
-        0.41,
-        60_000_000,
-        f"'prices' of {RUN} is missed with P 0.41 by a forecast of 20 samples, 30s old, and nothing lower can make "
-        "room: Tier 3 is held, Tier 2 climbs to rung 1",
-    )
+    said = scheduler.handle([forecast(30_000_000, 0.41, 9_000_000)])
+    said += scheduler.handle([forecast(90_000_000, 0.41, 30_000_000)])
+    words = f"'prices' of {RUN} is missed with P 0.41 by a forecast of 20 samples, "
+    assert [d for d in said if isinstance(d, SetPressure)] == [
+        SetPressure(
+            30_000_000,
+            1,
+            PROMISED.slo_id,
+            0.41,
+            21_000_000,
+            f"{words}9s old, so Tier 1 takes room at once and Tier 3 is held",
+        ),
+        SetPressure(
+            90_000_000,
+            2,
+            PROMISED.slo_id,
+            0.41,
+            60_000_000,
+            f"{words}30s old, and nothing lower can make room: Tier 2 goes to rung 1 of its ladders",
+        ),
+    ]
+
+
+def test_under_pressure_a_tier_1_task_takes_room_long_before_its_slack_is_short() -> None:
+    soon = task("soon", cpu=4, release_us=10 * MINUTE_US, deadline_us=LATE_US, cautious_us=MINUTE_US)
+    backtest = task("backtest", tier=3, cpu=3, late_us=5 * MINUTE_US, typical_us=MINUTE_US)
+    scheduler = begun(backtest, soon)
+    scheduler.handle([AttemptStarted(1, backtest.task_id, 1), AttemptSucceeded(2, TIER_1.task_id, 1)])
+    slo = forecast(11 * MINUTE_US, 0.5)
+    assert not [d for d in scheduler.handle([TimePassed(10 * MINUTE_US)]) if isinstance(d, StopAttempt)]
+    assert levels(scheduler.handle([slo])) == [], "the only promise is kept"
+    promised = SloPlan(f"{RUN}.slo2", RUN, "soon", (soon.task_id,), LATE_US)
+    scheduler = Scheduler()
+    scheduler.handle([CapacityChanged(0, machine(4)), RunOpened(0, run_of(backtest, soon, slos=(promised,)))])
+    scheduler.handle([AttemptStarted(1, backtest.task_id, 1)])
+    assert not [d for d in scheduler.handle([TimePassed(10 * MINUTE_US)]) if isinstance(d, StopAttempt)]
+    decisions = scheduler.handle([forecast(11 * MINUTE_US, 0.5, slo=promised.slo_id)])
+    assert [d.reason for d in decisions if isinstance(d, StopAttempt)] == [f"makes room for {soon.task_id}"]
 
 
 def test_tier_2_then_starts_on_its_rung_and_its_output_and_what_follows_are_marked() -> None:
-    scheduler = begun(RISK, task("report", "risk", tier=2))
-    scheduler.handle([forecast(1, 0.5)])
+    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 2)
     assert modes(scheduler.handle([TimePassed(MINUTE_US)])) == {"risk": "reduced"}
     done = scheduler.handle([AttemptSucceeded(2 * MINUTE_US, tid("risk"), 1)])
     assert states(done)["risk"] is TaskState.DEGRADED
@@ -94,11 +129,10 @@ def test_tier_2_then_starts_on_its_rung_and_its_output_and_what_follows_are_mark
 
 
 def test_each_forecast_climbs_one_rung_and_the_last_one_skips_what_would_start() -> None:
-    scheduler = begun(RISK, task("report", "risk", tier=2))
-    assert levels(scheduler.handle([forecast(1, 0.5)])) == [1]
-    assert levels(scheduler.handle([forecast(1, 0.5)])) == [], "the same forecast told again"
-    assert levels(scheduler.handle([forecast(2, 0.5)])) == [2]
-    assert levels(scheduler.handle([forecast(3, 0.9)])) == [], "there is no further rung"
+    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 2)
+    assert levels(scheduler.handle([forecast(2, 0.5)])) == [], "the same forecast told again"
+    assert levels(scheduler.handle([forecast(3, 0.5)])) == [3]
+    assert levels(scheduler.handle([forecast(4, 0.9)])) == [], "there is no further rung"
     decisions = scheduler.handle([TimePassed(MINUTE_US)])
     assert states(decisions)["risk"] is TaskState.SKIPPED
     assert modes(decisions) == {"report": "full"}, "what follows it starts in the same turn"
@@ -118,11 +152,12 @@ def test_tier_3_is_held_but_for_what_tier_1_waits_for() -> None:
 
 def test_while_a_lower_task_can_still_make_room_nothing_is_degraded() -> None:
     at_us = 10 * MINUTE_US
-    for cores, climbed in ((4, []), (5, [1])):
+    for cores, climbed in ((4, []), (5, [2])):
         wide = task("wide", cpu=cores, release_us=at_us, deadline_us=LATE_US, cautious_us=HOUR_US)
         running = task("now", tier=3, cpu=2, checkpoint_every_us=MINUTE_US)
-        scheduler = begun(running, wide, cpu=5)
+        scheduler = begun(running, wide, RISK, cpu=5)
         scheduler.handle([AttemptStarted(1, running.task_id, 1)])
+        scheduler = pressed(scheduler, 1)
         assert levels(scheduler.handle([forecast(at_us, 0.5)])) == climbed
 
 
@@ -170,7 +205,7 @@ def test_a_failure_under_pressure_climbs_on_from_the_rung_that_is_further() -> N
     scheduler = begun(task("risk", tier=2, ladder=("reduced", "last_good"), retries=0, backoff_us=0))
     scheduler.handle([AttemptFailed(1, tid("risk"), 1, Failure.ERROR, "no")])
     scheduler.handle([AttemptFailed(2, tid("risk"), 2, Failure.LOST, "gone")])
-    scheduler.handle([forecast(3, 0.9)])
+    pressed(scheduler, 2)
     decisions = scheduler.handle([AttemptFailed(4, tid("risk"), 3, Failure.ERROR, "no")])
     assert modes(decisions) == {"risk": "last_good"}
 
@@ -180,8 +215,7 @@ def repaired(*jobs: str, at_us: int = HOUR_US) -> list[TaskAsked]:
 
 
 def test_what_was_degraded_is_run_again_in_full_when_asked_and_so_is_what_followed() -> None:
-    scheduler = begun(RISK, task("report", "risk", tier=2))
-    scheduler.handle([forecast(1, 0.5)])
+    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 2)
     scheduler.handle([TimePassed(MINUTE_US)])
     scheduler.handle([AttemptSucceeded(2 * MINUTE_US, tid("risk"), 1)])
     scheduler.handle([AttemptSucceeded(3 * MINUTE_US, tid("report"), 1)])
@@ -203,7 +237,7 @@ def test_a_kept_promise_stays_kept_while_what_it_needs_is_repaired_and_after() -
     scheduler.handle(
         [CapacityChanged(0, machine(4)), RunOpened(0, run_of(TIER_1, RISK, slos=(PROMISED, slo)))]
     )
-    scheduler.handle([forecast(1, 0.5)])
+    pressed(scheduler, 2)
     scheduler.handle([TimePassed(MINUTE_US)])
     scheduler.handle([AttemptSucceeded(2 * MINUTE_US, tid("risk"), 1)])
     said = scheduler.handle([AttemptSucceeded(3 * MINUTE_US, TIER_1.task_id, 1)])
@@ -215,8 +249,7 @@ def test_a_kept_promise_stays_kept_while_what_it_needs_is_repaired_and_after() -
 
 
 def test_nothing_is_repaired_under_the_feet_of_what_reads_it() -> None:
-    scheduler = begun(RISK, task("report", "risk", tier=2))
-    scheduler.handle([forecast(1, 0.5)])
+    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 2)
     scheduler.handle([TimePassed(MINUTE_US)])
     scheduler.handle([AttemptSucceeded(2 * MINUTE_US, tid("risk"), 1)])
     assert states(scheduler.handle(repaired("risk", at_us=3 * MINUTE_US))) == {}

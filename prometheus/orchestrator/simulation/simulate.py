@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from prometheus.core.errors import UserError
 from prometheus.core.instants import SECOND_US
 from prometheus.forecast.ahead import run_ahead
 from prometheus.forecast.world import Life, Trace, World, useful_us
@@ -13,6 +14,7 @@ from prometheus.ledger.contract import Ledger
 from prometheus.ledger.memory import MemoryLedger
 from prometheus.orchestrator.clock import monotonic_us
 from prometheus.orchestrator.simulation.faults import Faults, burdened, draw_faults
+from prometheus.orchestrator.simulation.foreseeing import Forecasts, Foreseen, run_foreseeing
 from prometheus.orchestrator.simulation.troubled import Night, Watch
 from prometheus.orchestrator.simulation.workload import Workload
 from prometheus.scheduler.core import Scheduler
@@ -31,9 +33,12 @@ class Simulated:
     decisions: int
     wall_us: int
     trace: tuple[Trace, ...]
-    states: Mapping[str, TaskState]  # at the horizon, of the tasks that the world has not ended
+    states: Mapping[
+        str, TaskState
+    ]  # at the horizon, of the tasks that the world has not ended or that are degraded
     faults: Faults | None = None  # what went wrong besides the work itself; None = nothing was to
     happened: Mapping[str, int] = field(default_factory=dict)  # faults that met somebody, by kind
+    foreseen: Foreseen | None = None  # if forecasts were made
 
     def as_json(self) -> dict[str, Any]:
         """The result as CONTRACT's form has it; seconds from the workload's start."""
@@ -42,6 +47,7 @@ class Simulated:
             "decisions": self.decisions,
             "events": self.events,
             "wall_s": self.wall_us / SECOND_US,
+            **({} if self.foreseen is None else {"forecasts": self.foreseen.as_json(self.workload.start_us)}),
             **(
                 {}
                 if self.faults is None
@@ -68,7 +74,7 @@ class Simulated:
     def _state(self, task_id: str, life: Life) -> str:
         """`hung` is a running attempt that will never end; a state that the scheduler gave up in is told as it is."""
         if life.end_us is not None:
-            return "succeeded"
+            return str(self.states.get(task_id, "succeeded"))
         if life.began_us is not None:
             return (
                 "hung" if self.faults and life.attempts in self.faults.hangs.get(task_id, ()) else "running"
@@ -89,11 +95,13 @@ def simulate(
     faults: Faults | None = None,
     ledger: Ledger | None = None,
     watch: Watch | None = None,
+    forecasts: Forecasts | None = None,
 ) -> Simulated:
     """Run the workload to its horizon. The same workload, policy, seed and faults give the same result.
 
     Without `faults` those happen for which the file asks, drawn from `seed`. With faults, a `ledger` or a `watch` every
-    turn is committed, to a ledger in memory if there is no other; the decisions are the same.
+    turn is committed, to a ledger in memory if there is no other; the decisions are the same. `forecasts` are made in
+    virtual time and told to the scheduler; not in a night with faults or a ledger.
     """
     begun_us = monotonic_us()
     if faults is None and workload.faults is not None:
@@ -105,16 +113,26 @@ def simulate(
         workload.start_us,
         workload.checkpoint_overhead_us,
         workload.changes,
+        coming=workload.coming,
         trace=[] if traced else None,
     )
     first: list[Event] = [
-        CapacityChanged(workload.start_us, workload.capacity),
+        CapacityChanged(workload.start_us, workload.capacity, workload.coming),
         RunOpened(workload.start_us, workload.plan),
     ]
     happened: Mapping[str, int] = {}
+    foreseen = None
     if faults is None and ledger is None and watch is None:
         scheduler = Scheduler(seed, policy)
-        told = run_ahead(scheduler, world, first, workload.horizon_us)
+        if forecasts is None:
+            told = run_ahead(scheduler, world, first, workload.horizon_us)
+        else:
+            foreseen = Foreseen()
+            told = run_foreseeing(scheduler, world, first, workload, forecasts, foreseen)
+    elif forecasts is not None:
+        raise UserError(
+            "forecasts are not made in a night with faults", hint="leave --faults or --forecast-every out"
+        )
     else:
         night = Night(world, ledger or MemoryLedger(), faults or Faults(), policy, seed, watch)
         told = night.run(first, workload.horizon_us)
@@ -129,8 +147,11 @@ def simulate(
         {
             task.task_id: scheduler.task_state(task.task_id)
             for task in workload.plan.tasks
-            if task.task_id not in world.lives or world.lives[task.task_id].end_us is None
+            if task.task_id not in world.lives
+            or world.lives[task.task_id].end_us is None
+            or scheduler.task_state(task.task_id) is TaskState.DEGRADED
         },
         faults,
         happened,
+        foreseen,
     )

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from prometheus.core.demand import Capacity
 from prometheus.core.instants import SECOND_US
 from prometheus.forecast.ahead import Told
 from prometheus.forecast.world import World
@@ -60,7 +59,7 @@ class Night:
     decided: int = 0
     _epoch: int = 0
     _offset_us: int = 0  # what the scheduler's clock shows more than the true time
-    _capacity: Capacity | None = None
+    _capacity: CapacityChanged | None = None  # the last that was told
     _bins: dict[str, str] = field(default_factory=dict)  # task -> where its last attempt runs
     _coming: list[tuple[int, int, Event]] = field(default_factory=list)  # late and repeated facts
     _known: list[Event] = field(default_factory=list)  # facts that an executor may repeat
@@ -149,7 +148,7 @@ class Night:
         events: list[Event] = []
         for fact in facts:
             if isinstance(fact, CapacityChanged):
-                self._capacity = fact.capacity
+                self._capacity = fact
                 events.append(fact)
                 continue
             delay_us = self.faults.delay_us(self._facts)
@@ -178,7 +177,7 @@ class Night:
         heard = [event if event.at_us == clock_us else replace(event, at_us=clock_us) for event in events]
         for event in events:
             if isinstance(event, CapacityChanged):
-                self._capacity = event.capacity
+                self._capacity = event
         decisions = self.scheduler.handle(heard)
         if death == "before_commit":
             return self._rebuild() + events
@@ -205,7 +204,7 @@ class Night:
         return [fact for fact in facts if fact is not None]
 
     def _start(self, order: StartAttempt) -> None:
-        self.world.start(order.task_id, order.attempt)
+        self.world.start(order.task_id, order.attempt, order.mode)
         self._bins[order.task_id] = order.bin_id
         self.happened["hung"] += order.attempt in self.faults.hangs.get(order.task_id, ())
 
@@ -216,7 +215,7 @@ class Night:
         self._epoch = self.ledger.acquire("simulation, started again", now_us)
         snapshot = self.ledger.load()
         self.scheduler = Scheduler.restore(snapshot, self.seed, self.policy)
-        events: list[Event] = [] if self._capacity is None else [CapacityChanged(now_us, self._capacity)]
+        events: list[Event] = [] if self._capacity is None else [replace(self._capacity, at_us=now_us)]
         last = {row.task_id: row.attempts for row in snapshot.tasks}
         facts = []
         for row in snapshot.attempts:

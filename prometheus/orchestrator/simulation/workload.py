@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
@@ -103,6 +103,7 @@ class TaskPart(_Part):
     checkpoint_every_s: Spell | None = None
     timeout_s: Spell | None = None
     degrade: tuple[str, ...] = ()
+    degraded_s: dict[str, Seconds] = Field(default_factory=dict)
 
 
 class WorkloadPart(_Part):
@@ -114,6 +115,7 @@ class WorkloadPart(_Part):
     checkpoint_overhead_s: Seconds = 0
     retry_delay_s: Seconds = 60
     capacity_changes: tuple[ChangePart, ...] = ()
+    capacity_schedule: tuple[ChangePart, ...] = ()
     faults: FaultsPart | None = None
     tasks: tuple[TaskPart, ...]
 
@@ -124,7 +126,9 @@ class Workload:
 
     plan: RunPlan
     capacity: Capacity
-    changes: tuple[tuple[int, Capacity], ...]  # (instant, what the machine is from then on)
+    changes: tuple[
+        tuple[int, Capacity], ...
+    ]  # (instant, what the machine is from then on); nobody knows before
     truths: Mapping[str, Truth]
     start_us: int
     horizon_us: int  # instant at which the simulation ends
@@ -133,6 +137,7 @@ class Workload:
     histories: Mapping[
         str, tuple[int, ...]
     ]  # task -> past durations, ascending; the scheduler and forecasts may see them
+    coming: tuple[tuple[int, Capacity], ...] = ()  # the same, announced from the beginning
     faults: FaultsPart | None = None  # what goes wrong besides, as the file asks
 
 
@@ -173,17 +178,14 @@ def make_workload(given: object, name: str = "the workload") -> Workload:
     return Workload(
         plan=plan,
         capacity=_capacity(part.capacity),
-        changes=tuple(
-            sorted(
-                ((start_us + _us(one.at_s), _capacity(one.capacity)) for one in part.capacity_changes),
-                key=lambda pair: pair[0],
-            )
-        ),
+        changes=_changes(part.capacity_changes, start_us),
+        coming=_changes(part.capacity_schedule, start_us),
         truths={
             task.id: Truth(
                 _us(task.duration_s),
                 task.failures,
                 None if task.checkpoint_every_s is None else _us(task.checkpoint_every_s),
+                degraded=tuple((mode, _us(seconds)) for mode, seconds in sorted(task.degraded_s.items())),
             )
             for task in part.tasks
         },
@@ -250,6 +252,13 @@ def _of_one(task: TaskPart) -> list[str]:
         faults.append(f"task {task.id!r}: its id holds what cannot be shown")
     if task.deadline_s is not None and task.deadline_s < task.release_s:
         faults.append(f"task {task.id!r}: deadline_s {task.deadline_s} is before release_s {task.release_s}")
+    faults += [
+        f"task {task.id!r}: degraded_s {mode!r}, which is no working mode of its ladder degrade"
+        for mode in task.degraded_s
+        if mode == "skip" or mode not in task.degrade
+    ]
+    if "skip" in task.degrade[:-1]:
+        faults.append(f"task {task.id!r}: degrade {list(task.degrade)}: 'skip' can only be the last rung")
     every_s = task.checkpoint_every_s
     if every_s is not None and task.duration_s / every_s > SAVED_AT_MOST:
         faults.append(
@@ -267,6 +276,7 @@ def _of_the_machine(part: WorkloadPart) -> list[str]:
     faults = []
     machines = [("capacity", part.capacity)]
     machines += [(f"capacity_changes.{n}", one.capacity) for n, one in enumerate(part.capacity_changes)]
+    machines += [(f"capacity_schedule.{n}", one.capacity) for n, one in enumerate(part.capacity_schedule)]
     for where, machine in machines:
         uses = Counter(one.id for one in machine.bins)
         faults += [
@@ -279,7 +289,8 @@ def _of_the_machine(part: WorkloadPart) -> list[str]:
 
 def _too_large(part: WorkloadPart) -> list[str]:
     """Demands that fit no bin of the machine, now or later: one sentence for all tasks that ask for the same."""
-    machines = [part.capacity, *(change.capacity for change in part.capacity_changes)]
+    changes = (*part.capacity_changes, *part.capacity_schedule)
+    machines = [part.capacity, *(change.capacity for change in changes)]
     shapes: dict[DemandKey, list[TaskPart]] = {}
     for task in part.tasks:
         shapes.setdefault(_key(task.demand), []).append(task)
@@ -317,6 +328,11 @@ def _demand(part: DemandPart) -> Demand:
         gpu_milli=round(part.gpu * 1000),
         pools=tuple(sorted((pool, units) for pool, units in part.pools.items() if units)),
     )
+
+
+def _changes(parts: Sequence[ChangePart], start_us: int) -> tuple[tuple[int, Capacity], ...]:
+    found = [(start_us + _us(one.at_s), _capacity(one.capacity)) for one in parts]
+    return tuple(sorted(found, key=lambda change: change[0]))
 
 
 def _memory(part: CapacityPart) -> float:
