@@ -41,6 +41,8 @@ def plan(
     from prometheus.orchestrator.calendars import install_desk_book
     from prometheus.orchestrator.clock import LiveClock
     from prometheus.orchestrator.loading import load_pipeline, shipped_names
+    from prometheus.pipelines.checking import check_circles
+    from prometheus.pipelines.model import FaultsError
     from prometheus.scheduler.planning import plan_run, sessions_of
 
     face = open_face(as_json, home, None, no_color)
@@ -48,8 +50,11 @@ def plan(
     start, end = _range(first, last, from_us(LiveClock().now_us()).date())
     calendars: dict[str, TradingCalendar] = {}
     plans: list[RunPlan] = []
-    for name in pipelines or shipped_names():
-        loaded = load_pipeline(name, face.settings)
+    all_loaded = [load_pipeline(name, face.settings) for name in pipelines or shipped_names()]
+    circles = check_circles([loaded.spec for loaded in all_loaded])
+    if circles:
+        raise FaultsError("what is to be planned together", tuple(circles))
+    for loaded in all_loaded:
         calendar = calendars.setdefault(loaded.spec.market, TradingCalendar(loaded.spec.market))
         plans += [
             plan_run(loaded.spec, session, TradingCalendar, loaded.pin, replayed=False)

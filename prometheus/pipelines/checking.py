@@ -7,6 +7,7 @@ from heapq import heapify, heappop, heappush
 
 from prometheus.core.demand import Bin, Capacity, Demand
 from prometheus.pipelines.model import PipelineSpec
+from prometheus.pipelines.moments import AfterRun, Barrier
 
 CYCLE_SHOWN = 12  # names of one cycle that a message shows
 
@@ -96,6 +97,26 @@ def describe_cycle(cycle: Sequence[str]) -> str:
         hidden = len(names) - CYCLE_SHOWN
         names = [*names[: CYCLE_SHOWN // 2], f"({hidden:,} more)", *names[-(CYCLE_SHOWN // 2) :]]
     return " -> ".join(names)
+
+
+def check_circles(specs: Sequence[PipelineSpec]) -> list[str]:
+    """Sentences about pipelines whose runs of one session wait for each other; empty if none do.
+
+    Runs of another session (`after_run(..., session="previous")`) close no circle.
+    """
+    known = {spec.name for spec in specs}
+    after: dict[str, list[str]] = {}
+    for spec in specs:
+        before: tuple[str, ...] = ()
+        if isinstance(spec.start, AfterRun) and spec.start.session == "same":
+            before = (spec.start.pipeline,)
+        elif isinstance(spec.start, Barrier):
+            before = spec.start.pipelines
+        after[spec.name] = [name for name in before if name in known]
+    return [
+        f"runs of the same session wait for each other in a circle: {describe_cycle(cycle)}"
+        for cycle in topological(after)[1]
+    ]
 
 
 def check_fits(spec: PipelineSpec, capacity: Capacity) -> list[str]:

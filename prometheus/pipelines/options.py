@@ -105,9 +105,9 @@ def read_text(what: str, value: object) -> str:
 
 def read_tier(value: object) -> int:
     """A tier. Raises `UserError` otherwise."""
-    if isinstance(value, bool) or value not in TIERS:
+    if isinstance(value, bool) or not isinstance(value, int) or value not in TIERS:
         raise UserError(f"tier is {value!r}", allowed="1 (must run), 2 (may degrade), 3 (takes what is left)")
-    return int(str(value))
+    return value
 
 
 def read_retries(value: object) -> int:

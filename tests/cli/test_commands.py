@@ -191,3 +191,16 @@ def test_a_mirror_without_the_data_is_named(monkeypatch: pytest.MonkeyPatch, tmp
     result = ask("data", "fetch")
     assert result.exit_code == 2
     assert str(tmp_path / "mirror") in result.stderr
+
+
+def test_pipelines_that_wait_for_each_other_are_not_planned_and_the_circle_is_named() -> None:
+    for name, other in (("a", "b"), ("b", "a")):
+        Path(f"{name}.py").write_text(
+            "from prometheus.pipelines import Pipeline, after_run\n"
+            f'p = Pipeline("{name}", market="US_EQ", start=after_run("{other}"))\n'
+            'p.add(["true"], name="job")\n'
+        )
+    result = ask("plan", "a.py:p", "b.py:p", "--from", "2026-03-02", "--to", "2026-03-02")
+    assert result.exit_code == 2
+    assert "in a circle: a -> b -> a" in result.stderr
+    assert ask("plan", "a.py:p", "--from", "2026-03-02", "--to", "2026-03-02").exit_code == 0

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prometheus.core.demand import Bin, Capacity, Demand
-from prometheus.pipelines import Pipeline
+from prometheus.pipelines import Pipeline, after_run, barrier
 from prometheus.pipelines.building import build
-from prometheus.pipelines.checking import check_fits, describe_cycle, topological, why_never
+from prometheus.pipelines.checking import check_circles, check_fits, describe_cycle, topological, why_never
 from prometheus.pipelines.model import FaultsError
 
 LAPTOP = Capacity((Bin("laptop", 2000, 4096),), (("db", 2),))
@@ -120,3 +120,29 @@ def test_jobs_that_can_never_start_are_all_named() -> None:
         "job 'wide' can never start",
         "job 'fat' can never start",
     ]
+
+
+def started_by(name: str, start: Any) -> Any:
+    pipeline = Pipeline(name, market="US_EQ", start=start)
+    pipeline.add(["true"], name="job")
+    return build(pipeline)
+
+
+def test_pipelines_whose_runs_wait_for_each_other_are_named_before_anything_is_planned() -> None:
+    a, b = started_by("a", after_run("b")), started_by("b", after_run("c"))
+    c = started_by("c", barrier(["a", "elsewhere"], quorum=1, cutoff="D+1 02:00 UTC"))
+    said = ["runs of the same session wait for each other in a circle: a -> c -> b -> a"]
+    assert check_circles([a, b, c]) == said
+    assert check_circles([a, b]) == []
+    assert check_circles([a, b, started_by("c", after_run("a", session="previous"))]) == []
+
+
+@pytest.mark.parametrize("tier", [1.0, True, "1", 0, float("nan"), None])
+def test_a_tier_is_one_of_three_whole_numbers(tier: Any) -> None:
+    pipeline = Pipeline("p", market="US_EQ")
+    pipeline.add(["true"], name="job", tier=tier)
+    if tier is None:
+        build(pipeline)
+        return
+    with pytest.raises(FaultsError, match="tier is"):
+        build(pipeline)
