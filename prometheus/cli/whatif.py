@@ -83,8 +83,8 @@ def whatif(
     no_color: NoColor = False,
 ) -> None:
     """Tonight with something changed: P(miss) of every promise before and after. Nothing is recorded or started."""
+    from prometheus.cli import sweep_words, whatif_words
     from prometheus.cli import whatif_reading as reading
-    from prometheus.cli import whatif_words as words
     from prometheus.core.errors import UserError
     from prometheus.orchestrator.whatif.comparing import compare
     from prometheus.orchestrator.whatif.sweeping import sweep as run_sweep
@@ -103,13 +103,13 @@ def whatif(
     if swept is not None:
         found = run_sweep(tonight, assumptions, swept, samples=count, seed=seed, progress=told)
         if svg is not None:
-            _write(face, svg, words.picture_of_sweep(found))
-        print_json(found.as_json()) if as_json else words.tell_sweep(face, found)
+            _write(face, svg, sweep_words.picture_of_sweep(found))
+        print_json(found.as_json()) if as_json else sweep_words.tell_sweep(face, found)
         return
     compared = compare(tonight, assumptions, samples=count, seed=seed, progress=told)
     if svg is not None:
-        _write(face, svg, words.picture(compared))
-    print_json(compared.as_json()) if as_json else words.tell(face, compared)
+        _write(face, svg, whatif_words.picture(compared))
+    print_json(compared.as_json()) if as_json else whatif_words.tell(face, compared)
 
 
 def _tonight(face: Face, pipelines: list[str], workload: Path | None, session: date | None) -> Tonight:

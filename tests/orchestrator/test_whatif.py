@@ -42,7 +42,7 @@ def night(*tasks: dict[str, object], **capacity: object) -> Tonight:
     given = [{"tier": 1, "duration_s": 1, "demand": {"cpu": 1}, "history_s": [60], **task} for task in tasks]
     made = make_workload(
         {
-            "capacity": {"cpu": 1, **capacity},
+            "capacity": capacity if "bins" in capacity else {"cpu": 1, **capacity},
             "start": "2026-03-02T12:00:00Z",
             "horizon_s": 9 * 3600,
             "tasks": given,
