@@ -85,18 +85,21 @@ def cures(
     slo_id = _worst(base, target)
     if not tried or (slo_id is not None and miss_of(base, slo_id) < LEAST_EFFECT):
         return base, ()  # a promise that is kept needs no cure
+    is_promise = slo_id is not None
     if few < base.samples:
-        rough = prospect.foresee((), few)
+        rough = prospect.foresee((), few, promises_alone=is_promise)
         scored = []
         for number, one in enumerate(tried):
             progress(number, len(tried) + SHOWN)
-            effect = _effect(rough, prospect.foresee(one.events, few), target, slo_id)
+            effect = _effect(
+                rough, prospect.foresee(one.events, few, promises_alone=is_promise), target, slo_id
+            )
             scored.append((-effect, one.weight, one.words, one))
         tried = [one for *_, one in sorted(scored, key=lambda row: row[:3])][:SHOWN]
     found = []
     for number, one in enumerate(tried):
         progress(number, len(tried))
-        after = prospect.foresee(one.events, base.samples)
+        after = prospect.foresee(one.events, base.samples, promises_alone=is_promise)
         effect = _effect(base, after, target, slo_id)
         if effect >= (LEAST_EFFECT if slo_id is not None else LEAST_EARLIER_US):
             found.append((-effect, one.weight, one.words, _cure(one, base, after, target, slo_id)))

@@ -34,9 +34,9 @@ class Ask:
     now_us: int  # on the run's clock
     samples: int
     seed: int  # of the draws and of the scheduler
-    histories: Mapping[str, Sequence[int]]  # task -> past durations, shortest first
-    failing: Mapping[str, float] = field(default_factory=dict)  # task -> share of its attempts that fail
-    shared: float = 0.0  # how much nights differ, in log durations; 0 = not known
+    histories: Mapping[str, Sequence[int]]  # this and what follows as in `outlooks.Basis`
+    failing: Mapping[str, float] = field(default_factory=dict)
+    spread: float = 0.0
 
     def to_json(self) -> str:
         """One line."""
@@ -50,21 +50,17 @@ class Ask:
 
 def look_ahead(snapshot: Snapshot, ask: Ask) -> ForecastMade:
     """The forecast of a run as its rows say it; of fewer samples where so many would take too long."""
-    from prometheus.forecast.foresee import Outlook, foresee
+    from prometheus.forecast.foresee import foresee
     from prometheus.orchestrator.clock import monotonic_us
+    from prometheus.orchestrator.outlooks import Basis, outlook_of
     from prometheus.scheduler.core import Scheduler
     from prometheus.scheduler.events import ForecastMade, TimePassed
 
     scheduler = Scheduler.restore(snapshot, ask.seed)
     now_us = max(ask.now_us, scheduler.now_us)
-    last_us = max([now_us, *(slo.deadline_us for slo in scheduler.open_slos())])
-    outlook = Outlook(
-        ask.histories,
-        failing=ask.failing,
-        groups={row.task_id: row.run_id for row in snapshot.tasks},
-        shared={run.run_id: ask.shared for run in snapshot.runs},
-        tonight=_taken(snapshot),
-    )
+    promises = scheduler.open_slos()
+    last_us = max([now_us, *(slo.deadline_us for slo in promises)])
+    outlook = outlook_of(snapshot, Basis(ask.histories, ask.failing, ask.spread))
 
     def made(samples: int) -> ForecastMade:
         found = foresee(
@@ -74,6 +70,7 @@ def look_ahead(snapshot: Snapshot, ask: Ask) -> ForecastMade:
             samples=samples,
             seed=ask.seed,
             first=[TimePassed(now_us)],
+            concerning={slo.slo_id for slo in promises},
         )
         return ForecastMade(now_us, found.made_us, found.samples, found.slos)
 
@@ -82,16 +79,6 @@ def look_ahead(snapshot: Snapshot, ask: Ask) -> ForecastMade:
     each_us = max(1, (monotonic_us() - begun_us) // few.samples)
     affordable = min(ask.samples, BUDGET_US // each_us)
     return few if affordable <= few.samples else made(affordable)
-
-
-def _taken(snapshot: Snapshot) -> dict[str, int]:
-    """What the tasks that have ended took: those that did the whole work in one attempt."""
-    return {
-        row.task_id: row.ended_us - row.started_us
-        for row in snapshot.attempts
-        if row.state == "succeeded" and row.mode == "full"
-        if row.started_us is not None and row.ended_us is not None
-    }
 
 
 def main() -> None:

@@ -27,16 +27,11 @@ from prometheus.orchestrator.calendars import book_text, install_desk_book
 from prometheus.orchestrator.clock import Clock, LiveClock, ReplayClock, monotonic_us
 from prometheus.orchestrator.forecaster import Ask
 from prometheus.orchestrator.forecasting import Forecasting
-from prometheus.orchestrator.histories import (
-    ascending_by_task,
-    durations_of,
-    failing_by_task,
-    history_of,
-    spread_of_nights,
-)
+from prometheus.orchestrator.histories import durations_of, history_of
 from prometheus.orchestrator.launching import Launcher
 from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline
 from prometheus.orchestrator.machine import capacity_of
+from prometheus.orchestrator.outlooks import basis_of
 from prometheus.orchestrator.repairing import repairs, to_repair
 from prometheus.orchestrator.turns import Driver
 from prometheus.pipelines.checking import check_fits
@@ -251,7 +246,7 @@ def _foresight(
     """Who looks ahead; None where there is nothing to look for, or no other process could read the ledger."""
     if not settings.forecast.enabled or not plan.slos or url == "memory:":
         return None
-    history = history_of(settings, plan.pipeline)
+    basis = basis_of(plan, history_of(settings, plan.pipeline))
     return Forecasting(
         Ask(
             url,
@@ -259,9 +254,9 @@ def _foresight(
             driver.clock.now_us(),
             settings.forecast.samples,
             settings.seed,
-            ascending_by_task(plan, history),
-            failing_by_task(plan, history),
-            spread_of_nights(history),
+            basis.histories,
+            basis.failing,
+            basis.spread,
         ),
         driver.scheduler,
         {task.task_id: task.tier for task in plan.tasks},

@@ -19,6 +19,7 @@ from prometheus.orchestrator.views import exists
 from prometheus.scheduler.plan import RunPlan
 from prometheus.scheduler.quantiles import quantile
 from prometheus.scheduler.rules import counts_against_retries
+from prometheus.scheduler.snapshot import AttemptRow
 from prometheus.scheduler.states import AttemptState
 
 NEWEST = 40  # runs of a pipeline that are looked at
@@ -136,13 +137,22 @@ def _urls(settings: Settings, pipeline: str) -> list[str]:
 def _pasts(ledger: Ledger, pipeline: str) -> Iterable[tuple[str, Past]]:
     for run in ledger.runs(pipeline, NEWEST):
         job_of = {task.task_id: task.job for task in run.plan.tasks}
-        failures: dict[str, int] = {}
-        for row in ledger.attempts_of(run.run_id):
-            if row.failure is not None and counts_against_retries(row.failure):
-                failures[row.task_id] = failures.get(row.task_id, 0) + 1
-            if row.state is not AttemptState.SUCCEEDED or row.mode != "full":
-                continue
-            if row.started_us is None or row.ended_us is None:
-                continue
-            took_us, failed = row.ended_us - row.started_us, failures.get(row.task_id, 0)
-            yield job_of[row.task_id], Past(run.plan.session, took_us, run.plan.replayed, failed)
+        for task_id, took_us, failures in whole_durations(ledger.attempts_of(run.run_id)):
+            yield job_of[task_id], Past(run.plan.session, took_us, run.plan.replayed, failures)
+
+
+def whole_durations(attempts: Iterable[AttemptRow]) -> Iterable[tuple[str, int, int]]:
+    """(task, microseconds, attempts that failed before) of what did the whole work in full mode and succeeded.
+
+    `attempts` are in order. One that went on from a checkpoint did only what was left.
+    """
+    failures: dict[str, int] = {}
+    resumed = set()
+    for row in attempts:
+        if row.failure is not None and counts_against_retries(row.failure):
+            failures[row.task_id] = failures.get(row.task_id, 0) + 1
+        is_whole = row.state is AttemptState.SUCCEEDED and row.mode == "full" and row.task_id not in resumed
+        if is_whole and row.started_us is not None and row.ended_us is not None:
+            yield row.task_id, row.ended_us - row.started_us, failures.get(row.task_id, 0)
+        if row.saved_us is not None:
+            resumed.add(row.task_id)

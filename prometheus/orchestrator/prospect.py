@@ -13,7 +13,8 @@ from prometheus.forecast.foresee import Forecast, Outlook, foresee
 from prometheus.forecast.world import World
 from prometheus.ledger.memory import MemoryLedger
 from prometheus.ledger.opening import open_ledger
-from prometheus.orchestrator.histories import ascending_by_task, history_of
+from prometheus.orchestrator.histories import history_of
+from prometheus.orchestrator.outlooks import basis_of, outlook_of
 from prometheus.orchestrator.simulation.faults import Faults
 from prometheus.orchestrator.simulation.troubled import Night as VirtualNight
 from prometheus.orchestrator.simulation.workload import RUN, read_workload
@@ -38,14 +39,24 @@ class Prospect:
     now_us: int
     seed: int
 
-    def foresee(self, events: Sequence[Event], samples: int) -> Forecast:
-        """The night run ahead if these events came now. The same seed and number of samples see the same worlds."""
+    def foresee(self, events: Sequence[Event], samples: int, *, promises_alone: bool = False) -> Forecast:
+        """The night run ahead if these events came now. The same seed and number of samples see the same worlds.
+
+        With `promises_alone` a sample ends with the last promise, and what comes later has no end.
+        """
         twin = self.scheduler.fork()
         twin.handle([TimePassed(self.now_us), *events])
         last_us = max(
             [self.now_us, *(slo.deadline_us for run in self.snapshot.runs for slo in run.plan.slos)]
         )
-        made = foresee(twin, self.outlook, until_us=last_us + AHEAD_US, samples=samples, seed=self.seed)
+        made = foresee(
+            twin,
+            self.outlook,
+            until_us=last_us + AHEAD_US,
+            samples=samples,
+            seed=self.seed,
+            concerning={slo.slo_id for slo in twin.open_slos()} if promises_alone else None,
+        )
         broken = {slo.slo_id for run in self.snapshot.runs for slo in run.plan.slos if _is_broken(twin, slo)}
         said = tuple(replace(one, miss=1.0) if one.slo_id in broken else one for one in made.slos)
         return replace(made, slos=said)
@@ -65,8 +76,8 @@ def prospect_of(settings: Settings, night: Night, now_us: int) -> Prospect | Non
         snapshot = ledger.load(night.run.run_id)  # a run in the foreground has the machine to itself
     finally:
         ledger.close()
-    histories = ascending_by_task(night.run.plan, history_of(settings, night.run.plan.pipeline))
-    return _prospect(snapshot, Outlook(histories), now_us, settings.seed)
+    basis = basis_of(night.run.plan, history_of(settings, night.run.plan.pipeline))
+    return _prospect(snapshot, outlook_of(snapshot, basis), now_us, settings.seed)
 
 
 def night_of_workload(path: Path, after_us: int, seed: int) -> tuple[Night, Prospect, MemoryLedger]:

@@ -23,6 +23,7 @@ from prometheus.orchestrator.histories import (
 )
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.events import (
+    AttemptCheckpointed,
     AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
@@ -176,3 +177,13 @@ def test_a_run_is_planned_by_what_its_jobs_took_and_stays_so_when_it_is_taken_up
     keep(replay(settings, plan), plan, *took(plan, 9))
     again = run_pipeline(request, settings, lambda _: None)
     assert again.run.plan == first.run.plan
+
+
+def test_an_attempt_that_went_on_from_a_checkpoint_is_no_whole_one(own_home: Path) -> None:
+    settings = load_settings()
+    plan = night_of(DAY)
+    task_id = plan.tasks[0].task_id
+    stopped = AttemptFailed(T0 + 60 * SECOND_US, task_id, 1, Failure.PREEMPTED, "made room")
+    saved = AttemptCheckpointed(T0 + 55 * SECOND_US, task_id, 1, "1")
+    keep(replay(settings, plan), plan, took(plan, 0)[0], saved, stopped, *took(plan, 5, attempt=2))
+    assert history_of(settings, "mine") == {}
