@@ -48,7 +48,7 @@ class Tonight:
     )  # pipeline -> job -> (q50, q80), where there is a history
     slower: Mapping[str, float] = field(default_factory=dict)  # task -> factor on its durations
     overhead_us: int = MINUTE_US  # what it costs to go on from a checkpoint
-    changes: tuple[tuple[int, Capacity], ...] = ()  # what the machine is from an instant on
+    announced: tuple[tuple[int, Capacity], ...] = ()  # what the machine will be from an instant on
     seed: int = 0  # of the scheduler
     notes: tuple[str, ...] = ()  # where this comes from, and what is not in it
 
@@ -89,7 +89,7 @@ def of_workload(workload: Workload, name: str) -> Tonight:
     """The night of a workload file. Its truths stay closed: durations are drawn from the histories alone."""
     without = len(workload.plan.tasks) - len(workload.histories)
     past = sorted(len(history) for history in workload.histories.values())
-    notes = ["the file's own duration_s and failures are not looked at: a forecast could not know them"]
+    notes = ["duration_s, failures and unannounced changes are not looked at: a forecast could not know them"]
     if past:
         spread = f"{past[0]}" if past[0] == past[-1] else f"{past[0]} to {past[-1]}"
         notes.insert(
@@ -105,7 +105,7 @@ def of_workload(workload: Workload, name: str) -> Tonight:
         coming=(workload.plan,),
         histories=workload.histories,
         overhead_us=workload.checkpoint_overhead_us,
-        changes=workload.changes,
+        announced=workload.coming,
         notes=tuple(notes),
     )
 
@@ -120,11 +120,11 @@ def stage_of(tonight: Tonight) -> Stage:
         now_us = max(now_us, tonight.begun.at_us)
         lost = _lost(tonight, tonight.begun, now_us)
     opened: list[Event] = [RunOpened(now_us, run) for run in tonight.coming]
-    scheduler.handle([*lost, CapacityChanged(now_us, tonight.capacity), *opened])
+    scheduler.handle([*lost, CapacityChanged(now_us, tonight.capacity, tonight.announced), *opened])
     here = {one.plan.task_id: one.plan for one in scheduler.standings()}
     return Stage(
         scheduler,
-        Outlook(tonight.histories, tonight.slower, tonight.overhead_us, tonight.changes),
+        Outlook(tonight.histories, tonight.slower, tonight.overhead_us),
         tonight.until_us,
         tuple(_promises(tonight, set(here))),
         {task_id: plan.demand.cpu_milli / 1000 for task_id, plan in here.items() if plan.tier == 3},

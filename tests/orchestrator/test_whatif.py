@@ -119,9 +119,18 @@ def test_a_task_that_fits_no_worker_is_named_with_its_reason() -> None:
 
 def test_a_change_of_the_machine_holds_for_what_it_becomes_later_too() -> None:
     later = (MONDAY_NOON_US + HOUR_US, Capacity((Bin("machine", 16_000, 1024),)))
-    tonight = replace(night({"id": "a"}, cpu=8), changes=(later,))
+    tonight = replace(night({"id": "a"}, cpu=8), announced=(later,))
     changed = assume(tonight, [Sized("cpu", 2000)]).tonight
-    assert [one.bins[0].cpu_milli for one in (changed.capacity, changed.changes[0][1])] == [2000, 2000]
+    assert [one.bins[0].cpu_milli for one in (changed.capacity, changed.announced[0][1])] == [2000, 2000]
+
+
+def test_a_machine_that_will_shrink_is_known_to_both_sides_and_an_unannounced_change_to_none() -> None:
+    tonight = two_at_once()
+    wider = replace(
+        tonight, announced=((MONDAY_NOON_US + SECOND_US, Capacity((Bin("machine", 2000, 1 << 30),))),)
+    )
+    assert misses(asked(wider)) == {"a": (0, 0), "b": (0, 0)}
+    assert misses(asked(wider, Sized("cpu", 1000))) == {"a": (0, 0), "b": (0, 1)}
 
 
 def test_a_pool_that_shrinks_makes_its_users_wait() -> None:

@@ -111,8 +111,8 @@ def _assume(tonight: Tonight, one: Assumption) -> tuple[Tonight, list[str]]:
 
 
 def never(tonight: Tonight) -> list[Never]:
-    """The tasks that have not ended and fit no worker, now or after any change that is known; in their order."""
-    machines = [tonight.capacity, *(capacity for _, capacity in tonight.changes)]
+    """The tasks that have not ended and fit no worker, now or after any change that is announced; in their order."""
+    machines = [tonight.capacity, *(capacity for _, capacity in tonight.announced)]
     verdicts: dict[object, str | None] = {}
     found = []
     for task in tonight.tasks():
@@ -142,11 +142,11 @@ def size_of(what: Resource, one: Bin) -> int:
 
 
 def _everywhere(tonight: Tonight, change: Callable[[Capacity], Capacity]) -> Tonight:
-    """The machine changed, now and at each later instant at which it changes by itself."""
+    """The machine changed, now and at each announced instant at which it changes by itself."""
     return replace(
         tonight,
         capacity=change(tonight.capacity),
-        changes=tuple((at_us, change(capacity)) for at_us, capacity in tonight.changes),
+        announced=tuple((at_us, change(capacity)) for at_us, capacity in tonight.announced),
     )
 
 

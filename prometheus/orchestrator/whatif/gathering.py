@@ -11,6 +11,7 @@ from datetime import date, timedelta
 
 from prometheus.core.calendar_book import CalendarBook
 from prometheus.core.calendar_errors import NotATradingDayError
+from prometheus.core.demand import Capacity
 from prometheus.core.errors import UserError
 from prometheus.core.instants import DAY_US, HOUR_US, from_us
 from prometheus.core.settings import Settings
@@ -27,6 +28,8 @@ from prometheus.scheduler.plan import RunPlan
 from prometheus.scheduler.planning import plan_run, sessions_of
 from prometheus.scheduler.snapshot import Snapshot
 from prometheus.scheduler.states import RunState
+
+Announced = tuple[tuple[int, Capacity], ...]  # (instant, what the machine is from then on), ascending
 
 LOOKS_BACK = timedelta(days=4)  # a run of the session before a weekend may still be due
 LOOKS_AHEAD = timedelta(days=100)  # a pipeline that runs once a quarter has a run in any such span
@@ -159,13 +162,15 @@ def _tonight(desk: _Desk, coming: list[RunPlan], begun: dict[str, tuple[str, Sna
     for plan in plans:
         histories |= ascending_by_task(plan, desk.histories.get(plan.pipeline, {}))
     capacity = capacity_of(desk.settings)
+    announced: Announced = ()
     if snapshot is not None and snapshot.capacity is not None and any(leaders.values()):
-        capacity = snapshot.capacity
+        capacity, announced = _machine_of(snapshot.capacity, snapshot.coming, now_us)
     return Tonight(
         name=_named([plan.run_id for plan in plans]),
         now_us=now_us,
         until_us=max(now_us, *(max(_over_us(plan), plan.release_us) for plan in plans)) + AFTER_THE_LAST_US,
         capacity=capacity,
+        announced=announced,
         coming=tuple(coming),
         begun=snapshot,
         left_alone=frozenset(run_id for run_id, (url, _) in begun.items() if leaders[url] is None),
@@ -178,6 +183,12 @@ def _tonight(desk: _Desk, coming: list[RunPlan], begun: dict[str, tuple[str, Sna
     )
 
 
+def _machine_of(capacity: Capacity, coming: Announced, now_us: int) -> tuple[Capacity, Announced]:
+    """What the machine is now, and what is still announced; of what was, that which is due has come since."""
+    due = [changed for at_us, changed in coming if at_us <= now_us]
+    return due[-1] if due else capacity, coming[len(due) :]
+
+
 def _merged(snapshots: Sequence[Snapshot]) -> Snapshot | None:
     """Runs of several ledgers as if they were of one: replays have a file each."""
     if not snapshots:
@@ -185,6 +196,7 @@ def _merged(snapshots: Sequence[Snapshot]) -> Snapshot | None:
     return Snapshot(
         at_us=max(one.at_us for one in snapshots),
         capacity=snapshots[0].capacity,
+        coming=snapshots[0].coming,
         runs=tuple(row for one in snapshots for row in one.runs),
         tasks=tuple(row for one in snapshots for row in one.tasks),
         attempts=tuple(row for one in snapshots for row in one.attempts),
