@@ -34,4 +34,4 @@ class Outlook:
     tonight: Mapping[str, int] = field(default_factory=dict)  # task that ended tonight -> what it took
     arrivals: Arrivals = NOTHING_EXPECTED  # lower work that will still come
     calibration: Calibration = AS_DRAWN  # what a share of samples has meant in the past
-    replan_us: int = 20 * MINUTE_US  # how old a fork's reservation may be: planning is what costs most
+    replan_us: int = 60 * MINUTE_US  # how old a fork's reservation may be: planning is what costs most
