@@ -103,7 +103,7 @@ class _Ahead:
         self._policy = replace(policy, replan_us=max(policy.replan_us, outlook.replan_us))
         opened = (task for event in first if isinstance(event, RunOpened) for task in event.run.tasks)
         plans = (*(one.plan for one in here), *opened)
-        self._prompt = frozenset(plan.task_id for plan in plans if plan.timeout_us is not None)
+        self._timeouts = {plan.task_id: plan.timeout_us for plan in plans if plan.timeout_us is not None}
 
     def run(
         self, draws: Draws, sample: int, awaited: Collection[str] | None
@@ -120,7 +120,7 @@ class _Ahead:
             told.append(RunOpened(now_us, run))
             expected = run.tasks
         world = World(
-            truths, now_us, outlook.overhead_us, outlook.changes, is_patient=True, prompt=self._prompt
+            truths, now_us, outlook.overhead_us, outlook.changes, is_patient=True, timeouts=self._timeouts
         )
         for one in self._here:
             if one.began_us is not None and one.state is TaskState.RUNNING:

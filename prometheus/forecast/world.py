@@ -72,9 +72,9 @@ class World:
     lives: dict[str, Life] = field(default_factory=dict)
     trace: list[Trace] | None = None
     # Facts that an attempt has begun or saved its work call for no turn of their own: they may be told, in order and with
-    # their own instants, when the next turn comes. `prompt` names the tasks of which they must be told at once.
+    # their own instants, when the next turn comes. `timeouts` says of which attempts the beginning must be told at once.
     is_patient: bool = False
-    prompt: frozenset[str] = frozenset()
+    timeouts: Mapping[str, int] = field(default_factory=dict)  # task -> how long an attempt may run
     freed: list[tuple[int, str]] = field(default_factory=list)  # when each attempt gave back its room
     _agenda: list[Entry] = field(default_factory=list)
     _asides: list[Entry] = field(default_factory=list)  # what calls for no turn
@@ -96,8 +96,11 @@ class World:
         left_us = max(0, truth.duration_in(mode) - life.saved_us)
         life.overhead_us = self.overhead_us if life.saved_us else 0
         fails, runs_us = self._fate(life, truth, left_us)
-        self._at(self.now_us, _BEGIN, task_id, attempt)
-        if truth.hangs and attempt in truth.hangs:
+        hangs = bool(truth.hangs) and attempt in truth.hangs
+        limit_us = self.timeouts.get(task_id)
+        will_time_out = limit_us is not None and (hangs or life.overhead_us + runs_us >= limit_us)
+        self._at(self.now_us, _BEGIN, task_id, attempt, is_aside=self.is_patient and not will_time_out)
+        if hangs:
             return
         self._at(self.now_us + life.overhead_us + runs_us, _FAIL if fails else _END, task_id, attempt)
         if truth.checkpoint_every_us is not None and truth.checkpoint_every_us < runs_us:
@@ -106,6 +109,7 @@ class World:
                 _SAVE,
                 task_id,
                 attempt,
+                is_aside=self.is_patient,
             )
 
     def keep(self, task_id: str, attempts: int, kept_us: int) -> None:
@@ -138,7 +142,7 @@ class World:
         if every_us is not None:
             next_us = max(self.now_us, worked_from_us + in_it_us + every_us)
             if next_us < ends_us:
-                self._at(next_us, _SAVE, task_id, attempt)
+                self._at(next_us, _SAVE, task_id, attempt, is_aside=self.is_patient)
 
     def _fate(self, life: Life, truth: Truth, left_us: int) -> tuple[bool, int]:
         """Whether the attempt will fail, and how long it works until it does or ends."""
@@ -206,7 +210,7 @@ class World:
             every_us = self.truths[task_id].checkpoint_every_us
             assert every_us is not None
             life.saved_us += every_us
-            self._at(now_us + every_us, _SAVE, task_id, attempt)
+            self._at(now_us + every_us, _SAVE, task_id, attempt, is_aside=self.is_patient)
             return AttemptCheckpointed(now_us, task_id, attempt, "null")
         self._close(task_id, life)
         if what == _FAIL:
@@ -234,9 +238,8 @@ class World:
         if self.trace is not None:
             self.trace.append((self.now_us, what, task_id, attempt))
 
-    def _at(self, at_us: int, what: int, task_id: str, attempt: int) -> None:
+    def _at(self, at_us: int, what: int, task_id: str, attempt: int, *, is_aside: bool = False) -> None:
         self._serial += 1
-        is_aside = self.is_patient and what in (_BEGIN, _SAVE) and task_id not in self.prompt
         heapq.heappush(
             self._asides if is_aside else self._agenda, (at_us, self._serial, what, task_id, attempt)
         )

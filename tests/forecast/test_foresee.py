@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -23,7 +24,7 @@ from prometheus.scheduler.events import (
     RunOpened,
     TimePassed,
 )
-from prometheus.scheduler.plan import TaskPlan
+from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.policies import RESERVING, STRICT, Policy
 
 HOUR_S = 3600
@@ -218,3 +219,34 @@ def test_a_recalibrated_forecast_says_what_its_share_has_meant_and_keeps_what_wa
     made = foresee(scheduler, outlook, until_us=scheduler.now_us + 60 * MINUTE_US, samples=200)
     assert 0.45 < made.drawn["slo.a"] < 0.55
     assert 0.2 < made.slos[0].miss < 0.35
+
+
+def test_an_attempt_that_would_run_longer_than_it_may_is_stopped_when_it_may_not_any_longer() -> None:
+    """Told late that it began, the scheduler would stop it late. The second attempt takes as long, and ends alike."""
+    started_us = 1_000 * SECOND_US
+    slow = TaskPlan(
+        "r.a",
+        "r",
+        "a",
+        1,
+        Demand(1000, 0),
+        release_us=started_us,
+        timeout_us=60 * SECOND_US,
+        retries=1,
+        backoff_us=0,
+    )
+    promise = SloPlan("s", "r", "s", ("r.a",), started_us + 3600 * SECOND_US)
+    scheduler = Scheduler()
+    run = RunPlan("r", "r", "US_EQ", date(2026, 3, 2), "0", started_us, (slow,), (promise,))
+    capacity = Capacity((Bin("machine", 1000, 1000),))
+    scheduler.handle([CapacityChanged(0, capacity), RunOpened(0, run)])
+    ends: list[list[int]] = []
+    made = foresee(
+        scheduler,
+        Outlook({"r.a": (61 * SECOND_US,)}),
+        until_us=started_us + 7200 * SECOND_US,
+        samples=1,
+        watch=lambda _, world, __: ends.append([at_us for at_us, _ in world.freed]),
+    )
+    assert made.slos[0].miss == 1
+    assert ends == [[started_us + 60 * SECOND_US, started_us + 120 * SECOND_US]]
