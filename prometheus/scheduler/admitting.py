@@ -14,7 +14,10 @@ from prometheus.scheduler import announced
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.reservation import BIN_US, Amounts, said_of
 from prometheus.scheduler.reserving import plan
+from prometheus.scheduler.rules import NEVER_US
+from prometheus.scheduler.states import ENDED
 
+FOLLOWED_AT_MOST = 1_000  # tasks downstream that are looked at
 WINDOW_WITHIN_BINS = 12 * 24  # a window further off than a day is no help
 
 
@@ -49,6 +52,27 @@ def what_is_kept(books: Books, book: TaskBook) -> Kept | None:
     return Kept(
         ("kept", name), f"fits now, but {said_of(name)} is kept for Tier 1 and earlier promises {until}"
     )
+
+
+def is_waited_for(books: Books, book: TaskBook) -> bool:
+    """Whether Tier 1 waits for this lower task: nothing is kept from it then, for what is kept may be kept for its sake.
+
+    Priority inheritance (Sha, Rajkumar and Lehoczky, 1990). Without it a job of seconds waits for the next plan while
+    the machine lies idle, and Tier 1 with it.
+    """
+    if book.latest_start_us >= NEVER_US:
+        return False  # Tier 1 has deadlines, and what is before it inherits them
+    stack, seen = list(book.downstream), set(book.downstream)
+    while stack and len(seen) <= FOLLOWED_AT_MOST:
+        follower = books.tasks[stack.pop()]
+        if follower.state in ENDED:
+            continue
+        if follower.plan.tier == 1:
+            return True
+        new = [task_id for task_id in follower.downstream if task_id not in seen]
+        seen.update(new)
+        stack += new
+    return False
 
 
 def admit(books: Books, book: TaskBook, at_us: int) -> None:

@@ -143,7 +143,10 @@ def _dispatch(books: Books, tier: int | None, turn: _Turn) -> list[TaskBook]:
             continue
         assert type(answer) is Place, f"{answer} is neither a place nor a shortage"
         had_window = entry[2] in books.reservation.windows
-        if reserves and (kept := admitting.what_is_kept(books, book)) is not None:
+        kept = None
+        if reserves and not admitting.is_waited_for(books, book):
+            kept = admitting.what_is_kept(books, book)
+        if kept is not None:
             queue.told = kept.what
             turn.doubtful.append((number, answer))
             _refuse(books, book, kept.what, kept.reason)

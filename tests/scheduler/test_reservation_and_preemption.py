@@ -24,7 +24,7 @@ from prometheus.scheduler.events import (
 )
 from prometheus.scheduler.plan import TaskPlan
 from prometheus.scheduler.policies import STRICT, Policy
-from prometheus.scheduler.states import StopCause
+from prometheus.scheduler.states import StopCause, TaskState
 
 CLOSE_US = 1_000 * MINUTE_US
 Pools = tuple[tuple[str, int], ...]
@@ -386,3 +386,21 @@ def test_who_holds_the_pool_makes_room_also_from_another_bin() -> None:
     decisions = opens(scheduler, urgent, at_us=MINUTE_US)
     assert stopped(decisions) == ["low"]
     assert started(made_room(scheduler, decisions, 2 * MINUTE_US)) == ["urgent"]
+
+
+def test_nothing_is_kept_from_a_lower_task_that_tier_1_waits_for() -> None:
+    """What Tier 1 was expected to need for four minutes it needs for twenty seconds. Nobody plans anew before five are
+    over: until then an unrelated task is kept waiting, but not one without which Tier 1 cannot go on."""
+    wide = Demand(cpu_milli=3_000)
+    first = timed("first", minutes=2, demand=wide, deadline_us=60 * MINUTE_US)
+    second = timed("second", "first", minutes=2, demand=wide, deadline_us=60 * MINUTE_US)
+    needed = timed("needed", "second", minutes=1, tier=2)
+    last = timed("last", "needed", minutes=1, deadline_us=60 * MINUTE_US)
+    other = timed("other", minutes=1, tier=2)
+    scheduler = night(first, second, needed, last, other)
+    turn(scheduler, *begun("first"))
+    turn(scheduler, AttemptSucceeded(MINUTE_US // 6, tid("first"), 1))
+    turn(scheduler, *begun("second", at_us=MINUTE_US // 6))
+    decisions = turn(scheduler, AttemptSucceeded(MINUTE_US // 3, tid("second"), 1))
+    assert [d.task_id for d in decisions if isinstance(d, StartAttempt)] == [tid("needed")]
+    assert scheduler.task_state(tid("other")) is TaskState.READY
