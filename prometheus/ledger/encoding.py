@@ -46,7 +46,12 @@ from prometheus.scheduler.snapshot import Foreseen
 from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
 
 VERSION = 1
-NEWER = {"CapacityChanged": 2, "Capacity": 2}  # kinds that have grown; their version 1 is read, too
+NEWER = {
+    "CapacityChanged": 2,
+    "Capacity": 2,
+    "RunOpened": 2,
+    "RunPlan": 2,
+}  # kinds that have grown; their version 1 is read, too
 
 Coming = tuple[tuple[int, Capacity], ...]  # (instant, what the machine is from then on)
 
@@ -82,7 +87,7 @@ def decode_turn(text: str) -> tuple[tuple[Event, ...], tuple[Decision, ...]]:
 
 def encode_plan(plan: RunPlan) -> str:
     """The plan of a run as JSON text, with its version."""
-    return _dump({"v": VERSION, **_plan_to_json(plan)})
+    return _dump({"v": 2, **_plan_to_json(plan)})
 
 
 def decode_plan(text: str) -> RunPlan:
@@ -176,7 +181,7 @@ def event_to_json(event: Event) -> Json:
                 "slos": [_slo_forecast_to_json(one) for one in event.slos],
             }
         case RunOpened(at_us, run):
-            return {"v": 1, "k": "RunOpened", "at_us": at_us, "run": _plan_to_json(run)}
+            return {"v": 2, "k": "RunOpened", "at_us": at_us, "run": _plan_to_json(run)}
         case CapacityChanged(at_us, capacity, coming):
             return {
                 "v": 2,
@@ -408,6 +413,7 @@ def _plan_to_json(plan: RunPlan) -> Json:
         "pin": plan.pin,
         "release_us": plan.release_us,
         "replayed": plan.replayed,
+        "share": plan.share,
         "tasks": [_task_to_json(task) for task in plan.tasks],
         "slos": [
             {
@@ -436,6 +442,7 @@ def _plan_of(o: Json) -> RunPlan:
             for s in o["slos"]
         ),
         replayed=o["replayed"],
+        share=o.get("share"),
     )
 
 

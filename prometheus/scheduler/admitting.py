@@ -120,8 +120,14 @@ def _open_windows(books: Books) -> None:
     waiting = []
     for queue in books.queues.values():
         head = queue.head(books.tasks) if queue.tier == 3 else None
-        if head is not None and books.now_us - books.tasks[head[2]].ready_us > policy.patience_us:
-            waiting.append((books.tasks[head[2]].ready_us, head[2]))
+        if head is None:
+            continue
+        book = books.tasks[head[2]]
+        account = books.accounts.get(book.plan.run_id)
+        if account is not None and account.is_behind(books.now_us, books.room.totals().get("cpu", 0)):
+            waiting.append((-1, head[2]))  # it is owed: before whoever has waited longest
+        elif books.now_us - book.ready_us > policy.patience_us:
+            waiting.append((book.ready_us, head[2]))
     capacity, here = books.room.totals(), books.now_us // BIN_US
     for _, task_id in sorted(waiting)[: policy.windows]:
         book = books.tasks[task_id]

@@ -16,11 +16,14 @@ from prometheus.scheduler.reservation import Amounts, Reservation
 from prometheus.scheduler.room import Place, Room, Want
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.snapshot import Foreseen
+from prometheus.scheduler.shares import Account
 from prometheus.scheduler.states import READY, RunState, SloState, StopCause, TaskState
 
 DURATION_STEP_US = 5 * MINUTE_US
 
-Shape = tuple[int, Demand, bool, int]  # tier, demand, can checkpoint, class of duration
+Shape = tuple[
+    int, Demand, bool, int, str
+]  # tier, demand, can checkpoint, class of duration, backfill with a share
 
 
 @dataclass(slots=True)
@@ -89,9 +92,10 @@ class ReadyQueue:
     Entries are dropped lazily: one whose stamp is not the task's present stamp is dead.
     """
 
-    def __init__(self, number: int, tier: int, want: Want, order: Order) -> None:
+    def __init__(self, number: int, tier: int, want: Want, order: Order, line: int) -> None:
         self.number = number
         self.tier = tier
+        self.line = line  # that it stands in: its tier's, or that of a backfill with a share
         self.demand = want.demand
         self.want = want
         self.first: Entry | None = None  # as it stands in its line
@@ -124,7 +128,7 @@ class ReadyQueue:
 
     def fork(self) -> ReadyQueue:
         """The same queue, going its own way."""
-        twin = ReadyQueue(self.number, self.tier, self.want, self._order)
+        twin = ReadyQueue(self.number, self.tier, self.want, self._order, self.line)
         twin.first, twin.told = self.first, self.told
         twin._heap = self._heap[:]
         return twin
@@ -215,6 +219,7 @@ class Books:
     runs: dict[str, RunBook] = field(default_factory=dict)
     slos: dict[str, SloBook] = field(default_factory=dict)
     slos_of: dict[str, list[str]] = field(default_factory=dict)  # task id -> SLOs that need it
+    accounts: dict[str, Account] = field(default_factory=dict)  # of runs with a share
     expected: dict[str, list[str]] = field(
         default_factory=dict
     )  # task not opened yet -> tasks that wait for it
@@ -242,18 +247,24 @@ class Books:
         if self.policy.reserves and plan.tier > 1 and not can_checkpoint:
             # Only heads are looked at, and one long job that is kept waiting must not stop short ones behind it.
             duration_class = (plan.late_us // DURATION_STEP_US).bit_length()
-        shape = (plan.tier, plan.demand, can_checkpoint, duration_class)
+        account = self.accounts.get(plan.run_id) if self.accounts and plan.tier == 3 else None
+        run_id = "" if account is None else plan.run_id
+        shape = (plan.tier, plan.demand, can_checkpoint, duration_class, run_id)
         number = self.queue_numbers.get(shape)
         if number is None:
             number = self.queue_numbers[shape] = len(self.queues)
             self.queues[number] = ReadyQueue(
-                number, plan.tier, self.room.want(plan.demand), self.policy.order
+                number,
+                plan.tier,
+                self.room.want(plan.demand),
+                self.policy.order,
+                plan.tier if account is None else account.line,
             )
         return self.queues[number]
 
-    def line_of(self, tier: int) -> Line:
-        """The line that a queue of this tier stands in."""
-        return self.lines.setdefault(tier if self.policy.has_tiers else 0, [])
+    def line_of(self, line: int) -> Line:
+        """The line of this number: a tier's, or a backfill's."""
+        return self.lines.setdefault(line if self.policy.has_tiers else 0, [])
 
     def enqueue(self, book: TaskBook) -> None:
         """Enter a ready task in its queue, anew if its order has changed."""
@@ -267,7 +278,7 @@ class Books:
             entry = queue.head(self.tasks)
             if entry == queue.first:
                 continue
-            line = self.line_of(queue.tier)
+            line = self.line_of(queue.line)
             if queue.first is not None:
                 del line[bisect_left(line, (queue.first, number))]
             if entry is not None:

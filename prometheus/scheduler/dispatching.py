@@ -9,6 +9,9 @@ room that is free says `admitting`; whose work a blocked Tier 1 task may end, `p
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from prometheus.core.demand import Demand
 from prometheus.scheduler import admitting, announced, pressing
 from prometheus.scheduler.books import Books, TaskBook
@@ -17,6 +20,7 @@ from prometheus.scheduler.moving import move
 from prometheus.scheduler.preempting import victims_for
 from prometheus.scheduler.room import Place, Shortage
 from prometheus.scheduler.rules import NEVER_US
+from prometheus.scheduler.shares import in_order
 from prometheus.scheduler.states import STARTING, StopCause
 from prometheus.scheduler.verbs import stop
 
@@ -31,14 +35,25 @@ def dispatch(books: Books) -> None:
         _dispatch(books, None, turn)
     else:
         for tier in TIERS:
+            if tier == 3 and books.accounts:
+                _dispatch_behind(books, turn)
             blocked = _dispatch(books, tier, turn)
             if blocked and books.policy.preempts:
                 turn.has_more |= _make_room(books, blocked)
             turn.rise()
+        for account in in_order(books.accounts):  # what is above its share takes what other Tier 3 leaves
+            _dispatch(books, 3, turn, account.line)
     if not turn.has_more:
         answer, queues = books.room.answer, books.queues
         turn.has_more = any(answer(queues[number].want) is not said for number, said in turn.doubtful)
     books.answered_us = -1 if turn.has_more else books.now_us
+
+
+def _dispatch_behind(books: Books, turn: _Turn) -> None:
+    """Backfills that are behind their shares go before other Tier 3, each until it is so no longer."""
+    cpu_milli = books.room.totals().get("cpu", 0)
+    for account in in_order(books.accounts):
+        _dispatch(books, 3, turn, account.line, partial(account.is_behind, books.now_us, cpu_milli))
 
 
 def _make_room(books: Books, blocked: list[TaskBook]) -> bool:
@@ -103,14 +118,24 @@ class _Turn:
         return next((self.pools[pool] for pool, _ in demand.pools if pool in self.pools), None)
 
 
-def _dispatch(books: Books, tier: int | None, turn: _Turn) -> list[TaskBook]:
-    """One tier, or all of them for a policy that knows none; the heads of Tier 1 that wait for room, in order."""
+def _dispatch(
+    books: Books,
+    tier: int | None,
+    turn: _Turn,
+    line_number: int | None = None,
+    goes_on: Callable[[], bool] | None = None,
+) -> list[TaskBook]:
+    """One tier, or all of them for a policy that knows none; the heads of Tier 1 that wait for room, in order.
+
+    `line_number` is that of a backfill's own line; it is worked off as long as `goes_on` says so.
+    """
     blocked: list[TaskBook] = []
-    line, queues, tasks, answer_of = books.line_of(tier or 0), books.queues, books.tasks, books.room.answer
+    line = books.line_of(line_number or tier or 0)
+    queues, tasks, answer_of = books.queues, books.tasks, books.room.answer
     has_lower, reserves = tier in (1, 2), books.policy.reserves and tier in (2, 3)
     may_be_held = tier == 3 and pressing.level_of(books) > 0
     place_in_line = 0
-    while place_in_line < len(line):
+    while place_in_line < len(line) and (goes_on is None or goes_on()):
         entry, number = line[place_in_line]
         place_in_line += 1
         queue, book = queues[number], tasks[entry[2]]
@@ -178,6 +203,8 @@ def start(books: Books, book: TaskBook, place: Place) -> None:
     books.moved.append(book)
     if plan.tier > 1:
         admitting.admit(books, book, books.now_us)
+    if books.accounts and (account := books.accounts.get(plan.run_id)) is not None:
+        account.begin(plan.task_id, books.now_us, plan.demand.cpu_milli, plan.typical_us)
     move(books, book, STARTING, "")
     if book.latest_start_us >= NEVER_US:
         reason = f"Tier {plan.tier}, first in its queue, and it fits"

@@ -28,6 +28,7 @@ def fork(books: Books, policy: Policy) -> Books:
         reservation=books.reservation.fork(),
         tasks={},
         runs={run_id: copy(run) for run_id, run in books.runs.items()},
+        accounts={run_id: account.fork() for run_id, account in books.accounts.items()},
         slos={slo_id: copy(slo) for slo_id, slo in books.slos.items()},
         slos_of={task_id: list(slos) for task_id, slos in books.slos_of.items()},
         expected={task_id: list(waiting) for task_id, waiting in books.expected.items()},

@@ -84,6 +84,8 @@ def _free_room(books: Books, book: TaskBook) -> None:
     book.saved_us = None
     if book.plan.tier > 1:
         admitting.release(books, book)
+    if books.accounts and (account := books.accounts.get(book.plan.run_id)) is not None:
+        account.end(task_id, books.now_us)
 
 
 def saved_by(began_us: int | None, saved_us: int | None) -> int:

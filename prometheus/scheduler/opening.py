@@ -15,6 +15,7 @@ from prometheus.scheduler.plan import RunPlan, TaskPlan
 from prometheus.scheduler.reservation import amounts_of
 from prometheus.scheduler.room import Place
 from prometheus.scheduler.rules import counts_against_retries
+from prometheus.scheduler.shares import FIRST_LINE, Account
 from prometheus.scheduler.snapshot import AttemptRow, Snapshot, TaskRow
 from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, SloState, TaskState
 
@@ -25,7 +26,7 @@ def open_run(books: Books, plan: RunPlan) -> None:
     """Enter a run, its tasks and its promises. A run that is already known changes nothing."""
     if plan.run_id in books.runs:
         return
-    enter_run(books, plan)
+    enter_run(books, plan, books.now_us)
     for task in plan.tasks:
         book = books.tasks[task.task_id]
         for upstream_id in task.after:
@@ -58,8 +59,11 @@ def _count_upstream(books: Books, book: TaskBook, upstream_id: str) -> None:
         book.is_tainted = True
 
 
-def enter_run(books: Books, plan: RunPlan) -> None:
+def enter_run(books: Books, plan: RunPlan, opened_us: int) -> None:
     """Make the records and the edges of a run, and let deadlines flow upstream; states are not looked at."""
+    if plan.share is not None:
+        line = FIRST_LINE + len(books.accounts)
+        books.accounts[plan.run_id] = Account(plan.share, line, opened_us)
     books.runs[plan.run_id] = RunBook(plan, open=len(plan.tasks))
     for task in plan.tasks:
         assert task.task_id not in books.tasks, f"task {task.task_id} is in two runs"
@@ -109,7 +113,7 @@ def restore(books: Books, snapshot: Snapshot) -> None:
     for attempt in snapshot.attempts:
         attempts.setdefault(attempt.task_id, []).append(attempt)
     for run in snapshot.runs:
-        enter_run(books, run.plan)
+        enter_run(books, run.plan, run.opened_us)
     for row in snapshot.tasks:
         _restore_task(books, row, attempts.get(row.task_id, []))
     for run in snapshot.runs:
@@ -147,6 +151,9 @@ def _restore_task(books: Books, row: TaskRow, attempts: list[AttemptRow]) -> Non
             book.failures += counts_against_retries(attempt.failure)
             book.lost += attempt.failure is Failure.LOST
             book.last_failure = attempt.failure
+    account = books.accounts.get(row.run_id)
+    if account is not None:
+        _restore_account(books, account, book, attempts)
     is_holding = row.state in HOLDING_ROOM
     ended = attempts[:-1] if is_holding else attempts
     book.kept_us = sum(saved_by(attempt.started_us, attempt.saved_us) for attempt in ended)
@@ -166,6 +173,15 @@ def _restore_task(books: Books, row: TaskRow, attempts: list[AttemptRow]) -> Non
             admitting.admit(books, book, current.ordered_us)
     elif row.state is TaskState.READY:
         books.enqueue(book)
+
+
+def _restore_account(books: Books, account: Account, book: TaskBook, attempts: list[AttemptRow]) -> None:
+    cpu_milli = book.plan.demand.cpu_milli
+    for attempt in attempts:
+        if attempt.ended_us is not None:
+            account.charge(attempt.ordered_us, attempt.ended_us, cpu_milli, books.now_us)
+        elif book.state in HOLDING_ROOM and attempt.attempt == book.attempts:
+            account.begin(book.plan.task_id, attempt.ordered_us, cpu_milli, book.plan.typical_us)
 
 
 def _restore_alarm(books: Books, book: TaskBook) -> None:
@@ -213,7 +229,7 @@ def _check_lines(books: Books) -> None:
     """Assert that every queue that is not empty stands in its line with its first task."""
     books.line_up()
     for tier, line in list(books.lines.items()):
-        queues = [q for q in books.queues.values() if books.line_of(q.tier) is line]
+        queues = [q for q in books.queues.values() if books.line_of(q.line) is line]
         heads = [(q.head(books.tasks), q.number) for q in queues]
         assert line == sorted(head for head in heads if head[0] is not None), (
             f"the line of tier {tier} has drifted"
@@ -288,6 +304,10 @@ def fingerprint(books: Books) -> dict[str, Any]:
             (kind, key): at_us
             for (kind, key), at_us in books.alarms.pending().items()
             if kind not in LOOKING_AGAIN
+        },
+        "accounts": {
+            run_id: (account.opened_us, account.standing(books.now_us), dict(account.holding))
+            for run_id, account in books.accounts.items()
         },
         "lower_use": _without_zeros(books.lower_use),
         "promises": dict(sorted(books.reservation.promises.items())),

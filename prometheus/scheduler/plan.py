@@ -54,3 +54,6 @@ class RunPlan:
     tasks: tuple[TaskPlan, ...]
     slos: tuple[SloPlan, ...] = ()
     replayed: bool = False  # a past session on the replay clock
+    share: float | None = (
+        None  # of a backfill: the part of the machine's core time that it is to have over seven days
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 
 from prometheus.core.calendar_errors import NotATradingDayError
@@ -66,6 +67,17 @@ def plan_run(
         slos=slos,
         replayed=replayed,
     )
+
+
+def backfill_of(plan: RunPlan, share: float | None = None) -> RunPlan:
+    """The same run as a backfill: Tier 3 throughout, and no promises, for what it is about is past.
+
+    `share` is the part of the machine's core time that it is to have over seven days, above 0 and at most 1.
+    """
+    if share is not None and not 0 < share <= 1:
+        raise UserError(f"a share of {share} is not possible", allowed="above 0 and at most 1")
+    tasks = tuple(replace(task, tier=3, deadline_us=None) for task in plan.tasks)
+    return replace(plan, tasks=tasks, slos=(), share=share)
 
 
 def sessions_of(spec: PipelineSpec, calendar: SessionCalendar, first: date, last: date) -> list[date]:

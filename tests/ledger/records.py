@@ -193,6 +193,7 @@ plans = st.builds(
     st.lists(tasks, max_size=2).map(tuple),
     st.lists(slos, max_size=2).map(tuple),
     st.booleans(),
+    st.none() | st.floats(0.01, 1),
 )
 
 

@@ -7,6 +7,7 @@ fingerprint, and what was ordered is compared with an independent account of dep
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -195,7 +196,8 @@ class CoreMachine(RuleBasedStateMachine):
         self.opened += 1
         self.plans.update((t.task_id, t) for t in tasks)
         self.state.update((t.task_id, TaskState.WAITING) for t in tasks)
-        self.feed(RunOpened(self.now_us, run_of(*tasks, run=run, slos=(slo,))))
+        share = data.draw(st.sampled_from((None, None, 0.1, 0.5)))
+        self.feed(RunOpened(self.now_us, replace(run_of(*tasks, run=run, slos=(slo,)), share=share)))
 
     @precondition(lambda self: self.in_flight)
     @rule(
