@@ -15,8 +15,8 @@ from prometheus.scheduler.policies import RESERVING, Order, Policy
 from prometheus.scheduler.reservation import Amounts, Reservation
 from prometheus.scheduler.room import Place, Room, Want
 from prometheus.scheduler.rules import NEVER_US
-from prometheus.scheduler.snapshot import Foreseen
 from prometheus.scheduler.shares import Account
+from prometheus.scheduler.snapshot import Foreseen
 from prometheus.scheduler.states import READY, RunState, SloState, StopCause, TaskState
 
 DURATION_STEP_US = 5 * MINUTE_US
