@@ -17,8 +17,9 @@ from prometheus.orchestrator.simulation.simulate import Simulated, simulate
 from prometheus.scheduler import moving, room
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.core import Scheduler
+from prometheus.scheduler.packing import pack
 from prometheus.scheduler.policies import POLICIES, RESERVING, Policy
-from prometheus.scheduler.room import Place, Room
+from prometheus.scheduler.room import Room, Want
 from prometheus.scheduler.states import TaskState
 from tools.proof.drawing import SECOND_US, SECONDS, Drawn, draw_night
 
@@ -90,8 +91,8 @@ def test_a_scheduler_that_is_rebuilt_in_the_middle_decides_as_the_one_that_went_
 # --- what is planted wrong is found, and shrunk to a night that fits on a page ---
 
 
-def _fits_whatever_the_memory(room: Room, demand: Demand) -> Place | None:
-    return _find(room, replace(demand, memory_mib=0))
+def _wants_no_memory(room: Room, demand: Demand) -> Want:
+    return room._wants.setdefault(demand, Want(demand, pack((demand.cpu_milli, 0))))
 
 
 def _whatever_attempt(scheduler: Scheduler, task_id: str, attempt: int) -> TaskBook | None:
@@ -108,13 +109,13 @@ def _ready_and_silent(books: Books, book: TaskBook) -> None:
         _reconsider(books, book)
 
 
-_find, _current, _reconsider = Room.find, Scheduler._current, moving.reconsider
+_current, _reconsider = Scheduler._current, moving.reconsider
 
 
 @pytest.mark.parametrize(
     ("where", "name", "planted"),
     [
-        (Room, "find", _fits_whatever_the_memory),
+        (Room, "want", _wants_no_memory),
         (room, "_find_devices", _shares_of_all_devices),
         (Scheduler, "_current", _whatever_attempt),
         (moving, "reconsider", _ready_and_silent),
