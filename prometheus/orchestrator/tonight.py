@@ -7,13 +7,14 @@ scheduler that stands where tonight does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from prometheus.core.calendar_book import CalendarBook
 from prometheus.core.demand import Capacity
 from prometheus.core.instants import HOUR_US, MINUTE_US
 from prometheus.forecast.foresee import Outlook
+from prometheus.orchestrator.histories import whole_durations
 from prometheus.orchestrator.simulation.workload import Workload
 from prometheus.pipelines.model import PipelineSpec
 from prometheus.scheduler.core import Scheduler
@@ -40,9 +41,11 @@ class Tonight:
         default_factory=dict
     )  # by pipeline, where its declaration is at hand
     book: CalendarBook | None = None  # None where nothing follows a calendar
-    histories: Mapping[str, tuple[int, ...]] = field(
+    histories: Mapping[str, Sequence[int]] = field(default_factory=dict)  # task -> past durations, ascending
+    failing: Mapping[str, float] = field(default_factory=dict)  # task -> share of its attempts that fail
+    spreads: Mapping[str, float] = field(
         default_factory=dict
-    )  # task -> past durations, ascending
+    )  # run -> how much its nights differ as a whole, in log durations
     durations: Mapping[str, Mapping[str, tuple[int, int]]] = field(
         default_factory=dict
     )  # pipeline -> job -> (q50, q80), where there is a history
@@ -124,10 +127,24 @@ def stage_of(tonight: Tonight) -> Stage:
     here = {one.plan.task_id: one.plan for one in scheduler.standings()}
     return Stage(
         scheduler,
-        Outlook(tonight.histories, tonight.slower, tonight.overhead_us),
+        _outlook(tonight),
         tonight.until_us,
         tuple(_promises(tonight, set(here))),
         {task_id: plan.demand.cpu_milli / 1000 for task_id, plan in here.items() if plan.tier == 3},
+    )
+
+
+def _outlook(tonight: Tonight) -> Outlook:
+    """As a run's own forecast assumes it: what ended tonight tells how slow the rest of its run will be."""
+    ended = () if tonight.begun is None else whole_durations(tonight.begun.attempts)
+    return Outlook(
+        histories=tonight.histories,
+        slower=tonight.slower,
+        overhead_us=tonight.overhead_us,
+        failing=tonight.failing,
+        groups={task.task_id: run.run_id for run in tonight.runs() for task in run.tasks},
+        shared={run_id: spread for run_id, spread in tonight.spreads.items() if spread > 0},
+        tonight={task_id: took_us for task_id, took_us, _ in ended},
     )
 
 

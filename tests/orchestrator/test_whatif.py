@@ -12,6 +12,9 @@ from prometheus.core.demand import Bin, Capacity
 from prometheus.core.errors import UserError
 from prometheus.core.instants import HOUR_US, SECOND_US, from_us, to_us
 from prometheus.core.settings import Settings, load_settings
+from prometheus.ledger.contract import Ledger
+from prometheus.ledger.memory import MemoryLedger
+from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.simulation.workload import make_workload
 from prometheus.orchestrator.tonight import Tonight, of_workload, stage_of
 from prometheus.orchestrator.whatif.assuming import (
@@ -333,9 +336,13 @@ def test_by_name_it_is_the_next_run_however_far(desk: Settings) -> None:
 
 def begun(tonight: Tonight) -> Tonight:
     """The same night after its first starts, as a ledger would have it."""
-    from prometheus.ledger.memory import MemoryLedger
-
     ledger = MemoryLedger()
+    begin(tonight, ledger)
+    return replace(tonight, coming=(), begun=ledger.load(), now_us=tonight.now_us + 30 * SECOND_US)
+
+
+def begin(tonight: Tonight, ledger: Ledger) -> None:
+    """Commit the turns in which a run is opened and its first attempts begin."""
     scheduler = Scheduler()
     (run,) = tonight.coming
     at_us = tonight.now_us
@@ -347,7 +354,42 @@ def begun(tonight: Tonight) -> Tonight:
         AttemptStarted(at_us, one.task_id, one.attempt) for one in decisions if isinstance(one, StartAttempt)
     ]
     ledger.commit(epoch, 2, at_us, started, scheduler.handle(started))
-    return replace(tonight, coming=(), begun=ledger.load(), now_us=at_us + 30 * SECOND_US)
+    ledger.release(epoch)
+
+
+def test_an_unfinished_replay_is_found_and_taken_up_where_it_stands(desk: Settings) -> None:
+    planned = replayed(desk)
+    path = desk.home / "replay" / "us_eq_daily.2024-11-26.db"
+    ledger = open_ledger(f"sqlite:///{path}")
+    begin(planned, ledger)
+    ledger.close()
+    Path(f"{path}.lock").unlink()  # as if this process, which led it, were gone
+    tonight = gather(desk, ("us_eq_daily",), SESSION, AFTER_ALL_US)
+    assert tonight.coming == ()
+    assert [run.run_id for run in tonight.runs()] == ["us_eq_daily.2024-11-26"]
+    assert tonight.now_us == planned.now_us
+    assert "us_eq_daily.2024-11-26 was left by its program: as if it were taken up now" in tonight.notes
+    assert tonight.left_alone == {"us_eq_daily.2024-11-26"}
+    assert {row.promise.slo.name for row in asked(tonight, samples=2).rows} == {
+        "ingestion",
+        "engines",
+        "decision logs",
+    }
+    # Without a session it is the next run that is meant, and a replay of an old one is none of it.
+    assert gather(desk, ("us_eq_daily",), None, AFTER_ALL_US).begun is None
+
+
+def test_what_the_desk_s_own_ledger_has_begun_is_part_of_tonight(desk: Settings) -> None:
+    at_us = MONDAY_NOON_US + 10 * HOUR_US  # 22:00 UTC, half an hour after the release
+    planned = gather(desk, ("us_eq_daily",), None, at_us)
+    ledger = open_ledger(desk.ledger_url)
+    begin(replace(planned, now_us=at_us - 60 * SECOND_US), ledger)
+    ledger.close()
+    tonight = gather(desk, (), None, at_us)
+    assert tonight.begun is not None
+    assert [run.run_id for run in tonight.begun.runs] == ["us_eq_daily.2026-03-02"]
+    assert "us_eq_daily.2026-03-02" not in {run.run_id for run in tonight.coming}
+    assert tonight.now_us == at_us
 
 
 def test_an_unfinished_run_goes_on_from_where_it_stands() -> None:

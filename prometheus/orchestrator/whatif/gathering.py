@@ -21,6 +21,7 @@ from prometheus.orchestrator.calendars import install_desk_book
 from prometheus.orchestrator.histories import Histories, ascending_by_task, durations_of, history_of
 from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline, shipped_names
 from prometheus.orchestrator.machine import capacity_of
+from prometheus.orchestrator.outlooks import basis_of
 from prometheus.orchestrator.tonight import AFTER_THE_LAST_US, Tonight, only
 from prometheus.orchestrator.views import exists, leader_of, ledger_urls
 from prometheus.pipelines.moments import Clock, Edge
@@ -158,9 +159,7 @@ def _tonight(desk: _Desk, coming: list[RunPlan], begun: dict[str, tuple[str, Sna
     first_us = min(plan.release_us for plan in plans)
     past_us = first_us if snapshot is None else snapshot.at_us
     now_us = past_us if is_past else desk.now_us
-    histories: dict[str, tuple[int, ...]] = {}
-    for plan in plans:
-        histories |= ascending_by_task(plan, desk.histories.get(plan.pipeline, {}))
+    bases = {plan.run_id: basis_of(plan, desk.histories.get(plan.pipeline, {})) for plan in plans}
     capacity = capacity_of(desk.settings)
     announced: Announced = ()
     if snapshot is not None and snapshot.capacity is not None and any(leaders.values()):
@@ -176,7 +175,9 @@ def _tonight(desk: _Desk, coming: list[RunPlan], begun: dict[str, tuple[str, Sna
         left_alone=frozenset(run_id for run_id, (url, _) in begun.items() if leaders[url] is None),
         specs={name: one.spec for name, one in desk.loaded.items()},
         book=desk.book,
-        histories=histories,
+        histories={task_id: past for one in bases.values() for task_id, past in one.histories.items()},
+        failing={task_id: share for one in bases.values() for task_id, share in one.failing.items()},
+        spreads={run_id: one.spread for run_id, one in bases.items()},
         durations={name: durations_of(known) for name, known in desk.histories.items()},
         seed=desk.settings.seed,
         notes=tuple(_notes(desk, plans, begun, leaders, is_past)),
@@ -197,6 +198,7 @@ def _merged(snapshots: Sequence[Snapshot]) -> Snapshot | None:
         at_us=max(one.at_us for one in snapshots),
         capacity=snapshots[0].capacity,
         coming=snapshots[0].coming,
+        pressure=snapshots[0].pressure,
         runs=tuple(row for one in snapshots for row in one.runs),
         tasks=tuple(row for one in snapshots for row in one.tasks),
         attempts=tuple(row for one in snapshots for row in one.attempts),
@@ -236,7 +238,7 @@ def _notes(
             notes.append(
                 f"{plan.run_id} is taken to start {at}, which is the latest: its start is {spec.start}"
             )
-    notes.append("not in it: runs that are asked for later, other programs on the machine, jobs that fail")
+    notes.append("not in it: runs that are asked for later, other programs on the machine")
     return notes
 
 
