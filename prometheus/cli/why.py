@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from prometheus.scheduler.events import SloForecast
 
 
+MOST_HARMS = 3  # promises that are named; --json has all
+
+
 def why(
     task: Annotated[
         list[str] | None, typer.Argument(help="A task id, or RUN JOB, or the name of a job.")
@@ -194,7 +197,10 @@ def _cure_words(face: Face, ranked: Sequence[Cure], was_tried: bool) -> None:
             effect = f"P(miss) {cure.before:.2f} -> {cure.after:.2f}"
         else:
             effect = f"done about {_clock(_iso(cure.end_before_us))} -> {_clock(_iso(cure.end_after_us))}"
-        harm = f"; but makes likelier to be missed: {', '.join(cure.harms)}" if cure.harms else ""
+        harm = ""
+        if cure.harms:
+            more = f" and {len(cure.harms) - MOST_HARMS} more" if len(cure.harms) > MOST_HARMS else ""
+            harm = f"; but makes likelier to be missed: {', '.join(cure.harms[:MOST_HARMS])}{more}"
         face.out.print(f"  {number}. {cell(cure.words)}: {effect}{harm}", soft_wrap=True)
 
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from prometheus.core.instants import MINUTE_US, SECOND_US
 from prometheus.core.settings import Settings, load_settings
 from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator import answering
+from prometheus.orchestrator.answering import Wish
 from prometheus.orchestrator.blocking import Why
 from prometheus.orchestrator.views import decisions_of, leader_of, ledger_urls, night_of, nights
 from prometheus.scheduler.core import Scheduler
@@ -32,7 +34,7 @@ from prometheus.scheduler.events import (
     TimePassed,
     Verb,
 )
-from prometheus.scheduler.plan import RunPlan, TaskPlan
+from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.states import RunState, TaskState
 
 T0 = 1_466_800_200 * SECOND_US  # 2016-06-24 20:30 UTC
@@ -248,3 +250,48 @@ def test_decisions_before_the_first_night_say_how_to_get_one(settings: Settings)
         decisions_of(settings, DAY)
     assert "prometheus run us_eq_daily --session 2016-06-24" in str(raised.value.hint)
     assert not settings.home.exists()
+
+
+def led_by(settings: Settings, pid: int) -> None:
+    (settings.home / "ledger.db.lock").write_text(
+        json.dumps({"owner": "me", "pid": pid, "host": socket.gethostname()})
+    )
+
+
+def promised(made: RunPlan, within_us: int) -> RunPlan:
+    slo = SloPlan(f"{made.run_id}.slo", made.run_id, "risk known", (tid("risk"),), T0 + within_us)
+    return replace(made, slos=(slo,))
+
+
+def test_a_run_that_goes_on_is_foreseen_from_its_rows_with_what_would_help(settings: Settings) -> None:
+    """fetch2 is held and nobody needs it; risk needs returns, which is held: releasing that is the cure."""
+    held = TaskAsked(T0, tid("returns"), Verb.HOLD, "vendor restates", "ana")
+    made = promised(plan(replayed=False), 600 * MINUTE_US)
+    drive(settings.ledger_url, made, AttemptStarted(T0, tid("fetch"), 1), held)
+    led_by(settings, os.getpid())
+    answer = answering.why(settings, ["risk"], T0 + SECOND_US, wish=Wish(20, with_cures=True))
+    assert answer.forecast is not None
+    assert [said.miss for said in answer.forecast.slos] == [1.0]
+    assert [cure.words for cure in answer.ranked] == [f"release {tid('returns')}"]
+    assert (answer.ranked[0].before, answer.ranked[0].after) == (1.0, 0.0)
+    of_slo = answering.why_slo(settings, "risk known", T0 + SECOND_US, Wish(20, with_cures=True))
+    assert of_slo.ranked == answer.ranked
+
+
+def test_what_failed_is_cured_by_a_retry(settings: Settings) -> None:
+    made = promised(plan(replayed=False), 10 * MINUTE_US)
+    failed = AttemptFailed(T0 + SECOND_US, tid("fetch"), 1, Failure.REFUSED, "no code")
+    drive(settings.ledger_url, made, AttemptStarted(T0, tid("fetch"), 1), failed)
+    led_by(settings, os.getpid())
+    answer = answering.why(settings, ["risk"], T0 + 2 * SECOND_US, wish=Wish(20, with_cures=True))
+    assert [cure.words for cure in answer.ranked] == [f"retry {tid('fetch')}"]
+
+
+def test_a_run_that_nobody_works_on_has_no_forecast_but_a_command(settings: Settings) -> None:
+    drive(settings.ledger_url, plan("us_eq_daily", replayed=False))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    led_by(settings, gone.pid)
+    answer = answering.why(settings, ["risk"], T0, wish=Wish(20, with_cures=True))
+    assert (answer.forecast, answer.ranked) == (None, ())
+    assert answer.commands == ("prometheus run us_eq_daily --session 2016-06-24",)
