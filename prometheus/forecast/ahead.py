@@ -46,11 +46,11 @@ def run_ahead(
             told.decisions += len(decisions)
             facts: list[Event] = []
             for decision in decisions:
-                if type(decision) is StartAttempt:
-                    world.start(decision.task_id, decision.attempt, decision.mode)
-                elif type(decision) is SetTask:
+                if type(decision) is SetTask:
                     if decision.state in DONE:
                         told.done[decision.task_id] = decision.at_us
+                elif type(decision) is StartAttempt:
+                    world.start(decision.task_id, decision.attempt, decision.mode)
                 elif type(decision) is StopAttempt:
                     fact = world.stop(decision)
                     if fact is not None:
@@ -65,13 +65,19 @@ def run_ahead(
             continue
         if missing is not None and not missing:
             break
-        due = [at_us for at_us in (world.next_us(), scheduler.next_wakeup_us()) if at_us is not None]
-        if not due or min(due) > until_us:
+        at_us = _earlier(world.next_us(), scheduler.next_wakeup_us())
+        if at_us is None or at_us > until_us:
             break
-        at_us = max(min(due), world.now_us)
+        at_us = max(at_us, world.now_us)
         found = world.advance(at_us)
         if not found or found[-1].at_us < at_us:
             found.append(TimePassed(at_us))
         events = found
     world.now_us = until_us
     return told
+
+
+def _earlier(one_us: int | None, other_us: int | None) -> int | None:
+    if one_us is None or other_us is None:
+        return other_us if one_us is None else one_us
+    return one_us if one_us < other_us else other_us

@@ -86,11 +86,13 @@ class World:
 
     def start(self, task_id: str, attempt: int, mode: str = "full") -> None:
         """Begin an attempt now."""
-        life = self.lives.setdefault(task_id, Life())
+        life = self.lives.get(task_id)
+        if life is None:
+            life = self.lives[task_id] = Life(first_start_us=self.now_us)
+        elif life.first_start_us is None:
+            life.first_start_us = self.now_us
         life.attempts, life.mode = attempt, mode
         life.began_us = self.now_us
-        if life.first_start_us is None:
-            life.first_start_us = self.now_us
         self._note("start", task_id, attempt)
         truth = self.truths[task_id]
         left_us = max(0, truth.duration_in(mode) - life.saved_us)

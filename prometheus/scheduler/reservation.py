@@ -7,6 +7,7 @@ what really fits is asked of `Room` before each start.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from prometheus.core.demand import Demand
 from prometheus.core.instants import MINUTE_US
@@ -18,6 +19,7 @@ POOL = "pool:"  # before a pool's name, for a pool may be called "cpu"
 Amounts = tuple[tuple[str, int], ...]  # resource -> amount: "cpu", "memory", "gpu", or POOL and a name
 
 
+@lru_cache(maxsize=4096)  # few shapes, many tasks
 def amounts_of(demand: Demand) -> Amounts:
     """What a demand takes of each resource that it takes anything of."""
     found = [("cpu", demand.cpu_milli), ("memory", demand.memory_mib), ("gpu", demand.gpu_milli)]

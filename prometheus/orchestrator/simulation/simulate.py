@@ -16,6 +16,7 @@ from prometheus.orchestrator.clock import monotonic_us
 from prometheus.orchestrator.simulation.faults import Faults, burdened, draw_faults
 from prometheus.orchestrator.simulation.foreseeing import Forecasts, Foreseen, run_foreseeing
 from prometheus.orchestrator.simulation.troubled import Night, Watch
+from prometheus.orchestrator.simulation.uncollected import without_collection
 from prometheus.orchestrator.simulation.workload import Workload
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.events import CapacityChanged, Event, RunOpened
@@ -86,6 +87,7 @@ class Simulated:
         return None if at_us is None else (at_us - self.workload.start_us) / SECOND_US
 
 
+@without_collection()
 def simulate(
     workload: Workload,
     *,
@@ -155,3 +157,4 @@ def simulate(
         happened,
         foreseen,
     )
+
