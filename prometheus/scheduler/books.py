@@ -253,18 +253,16 @@ class Books:
         number = self.queue_numbers.get(shape)
         if number is None:
             number = self.queue_numbers[shape] = len(self.queues)
+            line = 0 if not self.policy.has_tiers else plan.tier if account is None else account.line
+            self.lines.setdefault(line, [])
             self.queues[number] = ReadyQueue(
                 number,
                 plan.tier,
                 self.room.want(plan.demand),
                 self.policy.order,
-                plan.tier if account is None else account.line,
+                line,
             )
         return self.queues[number]
-
-    def line_of(self, line: int) -> Line:
-        """The line of this number: a tier's, or a backfill's."""
-        return self.lines.setdefault(line if self.policy.has_tiers else 0, [])
 
     def enqueue(self, book: TaskBook) -> None:
         """Enter a ready task in its queue, anew if its order has changed."""
@@ -273,12 +271,13 @@ class Books:
 
     def line_up(self) -> None:
         """Let every queue that was stirred stand in its line with its present first entry."""
+        lines = self.lines
         for number in self.stirred:
             queue = self.queues[number]
             entry = queue.head(self.tasks)
             if entry == queue.first:
                 continue
-            line = self.line_of(queue.line)
+            line = lines[queue.line]
             if queue.first is not None:
                 del line[bisect_left(line, (queue.first, number))]
             if entry is not None:

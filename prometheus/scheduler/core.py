@@ -108,7 +108,8 @@ class Scheduler:
                 books.now_us = event.at_us
             self._apply(event)
         rang = self._ring()
-        settle(books)
+        if books.unsettled:
+            settle(books)
         pressing.weigh(books)
         if (
             rang
@@ -121,7 +122,8 @@ class Scheduler:
         while books.unsettled:  # something was skipped, and what follows it may start
             settle(books)
             dispatch(books)
-        close_runs(books)
+        if books.ended_runs:
+            close_runs(books)
         self.check_invariants()
         return books.decisions
 

@@ -43,6 +43,7 @@ def dispatch(books: Books) -> None:
             turn.rise()
         for account in in_order(books.accounts):  # what is above its share takes what other Tier 3 leaves
             _dispatch(books, 3, turn, account.line)
+    turn.has_more |= bool(books.accounts)  # shares move with every start
     if not turn.has_more:
         answer, queues = books.room.answer, books.queues
         turn.has_more = any(answer(queues[number].want) is not said for number, said in turn.doubtful)
@@ -130,42 +131,41 @@ def _dispatch(
     `line_number` is that of a backfill's own line; it is worked off as long as `goes_on` says so.
     """
     blocked: list[TaskBook] = []
-    line = books.line_of(line_number or tier or 0)
+    line = books.lines.get(line_number or tier or 0)
+    if not line:
+        return blocked
     queues, tasks, answer_of = books.queues, books.tasks, books.room.answer
     has_lower, reserves = tier in (1, 2), books.policy.reserves and tier in (2, 3)
+    is_walled = turn.room is not None or bool(turn.pools)
     may_be_held = tier == 3 and pressing.level_of(books) > 0
     place_in_line = 0
     while place_in_line < len(line) and (goes_on is None or goes_on()):
         entry, number = line[place_in_line]
         place_in_line += 1
-        queue, book = queues[number], tasks[entry[2]]
-        first = turn.stops(queue.demand)
-        if first is not None:
+        queue = queues[number]
+        if is_walled and (first := turn.stops(queue.demand)) is not None:
             if queue.told != first:
                 queue.told = first
                 said = f"Tier {tasks[first].plan.tier} goes first: {first} waits for room"
-                _refuse(books, book, first, said)
+                _refuse(books, tasks[entry[2]], first, said)
             continue
-        if may_be_held and (held := pressing.why_held(books, book)) is not None:
+        if may_be_held and (held := pressing.why_held(books, tasks[entry[2]])) is not None:
             queue.told = books.pressure
-            _refuse(books, book, books.pressure, held)
+            _refuse(books, tasks[entry[2]], books.pressure, held)
             continue
         answer = answer_of(queue.want)
         if type(answer) is Shortage:
             if has_lower:
                 turn.note(entry[2], answer)
             if tier == 1:
-                blocked.append(book)
+                blocked.append(tasks[entry[2]])
             if answer.what != "cpu" or queue.demand.pools:
-                turn.doubtful.append(
-                    (number, answer)
-                )  # it may come to be short of something that is told before this
+                turn.doubtful.append((number, answer))  # it may come to be short of what is told before this
             if queue.told is not answer:
                 queue.told = answer
-                if book.refused_for != answer:
-                    said = books.room.explain(queue.demand, answer) + announced.said_of(books, queue.demand)
-                    _refuse(books, book, answer, said)
+                _refuse_for_room(books, tasks[entry[2]], answer)
             continue
+        book = tasks[entry[2]]
         assert type(answer) is Place, f"{answer} is neither a place nor a shortage"
         had_window = entry[2] in books.reservation.windows
         kept = None
@@ -189,6 +189,13 @@ def _refuse(books: Books, book: TaskBook, cause: object, reason: str) -> None:
     if book.refused_for != cause:
         book.refused_for = cause
         books.decisions.append(RefuseStart(books.now_us, book.plan.task_id, reason))
+
+
+def _refuse_for_room(books: Books, book: TaskBook, shortage: Shortage) -> None:
+    if book.refused_for != shortage:
+        demand = book.plan.demand
+        reason = books.room.explain(demand, shortage) + announced.said_of(books, demand)
+        _refuse(books, book, shortage, reason)
 
 
 def start(books: Books, book: TaskBook, place: Place) -> None:

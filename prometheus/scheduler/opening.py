@@ -228,9 +228,8 @@ def check_counts(books: Books) -> None:
 def _check_lines(books: Books) -> None:
     """Assert that every queue that is not empty stands in its line with its first task."""
     books.line_up()
-    for tier, line in list(books.lines.items()):
-        queues = [q for q in books.queues.values() if books.line_of(q.line) is line]
-        heads = [(q.head(books.tasks), q.number) for q in queues]
+    for tier, line in books.lines.items():
+        heads = [(q.head(books.tasks), q.number) for q in books.queues.values() if q.line == tier]
         assert line == sorted(head for head in heads if head[0] is not None), (
             f"the line of tier {tier} has drifted"
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 
 from prometheus.core.demand import Bin, Capacity, Demand
@@ -400,6 +400,7 @@ def _by_label(demand: Demand) -> dict[str, int]:
     return {"cpu": demand.cpu_milli, "memory": demand.memory_mib, "gpu": demand.gpu_milli}
 
 
+@lru_cache(maxsize=4096)
 def _amount(label: str, amount: int) -> str:
     if label == "memory":
         return f"{amount} MiB" if amount < 1024 else f"{amount / 1024:.3g} GiB"
