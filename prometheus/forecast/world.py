@@ -184,6 +184,13 @@ class World:
         """Let time pass until `to_us`; the facts until then, each with its instant."""
         found: list[Event] = []
         agenda, asides = self._agenda, self._asides
+        if not self.is_patient:  # then nothing is an aside
+            self.now_us = to_us
+            while agenda and agenda[0][0] <= to_us:
+                entry = heapq.heappop(agenda)
+                if not self._is_void(entry):
+                    found.append(self._happen(entry[2], entry[3], entry[4]))
+            return found
         while True:
             next_us = self.next_us()
             is_aside = bool(asides) and (not agenda or asides[0] < agenda[0])

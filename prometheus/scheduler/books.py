@@ -180,6 +180,10 @@ class Alarms:
                 heapq.heapreplace(self._heap, (due_us, kind, key))
         return None
 
+    def is_due(self, now_us: int) -> bool:
+        """Whether something may be due; False is certain."""
+        return bool(self._heap) and self._heap[0][0] <= now_us
+
     def pop_due(self, now_us: int) -> tuple[str, str] | None:
         """One (kind, key) that is due, in order of instant, kind and key; None when nothing is."""
         if not self._heap or self._heap[0][0] > now_us:

@@ -107,18 +107,16 @@ class Scheduler:
             if event.at_us > books.now_us:
                 books.now_us = event.at_us
             self._apply(event)
-        rang = self._ring()
+        alarms = books.alarms
+        if books.answered_us == books.now_us and not alarms.is_due(books.now_us) and _only_began(events):
+            self.check_invariants()  # attempts that were ordered at this very instant began: all has been said
+            return books.decisions
+        self._ring()
         if books.unsettled:
             settle(books)
-        pressing.weigh(books)
-        if (
-            rang
-            or books.answered_us != books.now_us
-            or any(type(event) is not AttemptStarted for event in events)
-        ):
-            dispatch(
-                books
-            )  # else only attempts began, which were ordered at this very instant: all was said then
+        if books.is_forecast_new or books.pressure is not None:
+            pressing.weigh(books)
+        dispatch(books)
         while books.unsettled:  # something was skipped, and what follows it may start
             settle(books)
             dispatch(books)
@@ -252,12 +250,11 @@ class Scheduler:
                 why += f"; even at once it would end after it is due, {from_us(due_us):%Y-%m-%d %H:%M} UTC"
             move(books, book, TaskState.BACKING_OFF, f"{said}; {why}", books.now_us + wait_us)
 
-    def _ring(self) -> bool:
-        """Work off the alarms that are due; whether there were any."""
-        books, rang = self._books, False
+    def _ring(self) -> None:
+        """Work off the alarms that are due."""
+        books = self._books
         while (due := books.alarms.pop_due(books.now_us)) is not None:
             kind, key = due
-            rang = True
             if kind == "slo":
                 judge(books, books.slos[key])
                 continue
@@ -275,7 +272,6 @@ class Scheduler:
                 books.unsettled.append(key)  # what is before it may have been taken up again
             else:
                 reconsider(books, book)
-        return rang
 
     def _stop(self, book: TaskBook, cause: StopCause, reason: str) -> None:
         if book.state in (STARTING, RUNNING):
@@ -320,6 +316,11 @@ class Scheduler:
     def usage(self) -> dict[str, tuple[int, int]]:
         """(used, size) of each resource."""
         return self._books.room.usage()
+
+
+def _only_began(events: Sequence[Event]) -> bool:
+    """Whether nothing else is told than that attempts have begun."""
+    return all(type(event) is AttemptStarted for event in events)
 
 
 def _assert_room(books: Books, book: TaskBook) -> None:
