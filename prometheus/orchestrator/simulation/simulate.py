@@ -157,4 +157,3 @@ def simulate(
         happened,
         foreseen,
     )
-
