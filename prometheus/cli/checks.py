@@ -18,6 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from prometheus.core.demand import Capacity
 from prometheus.core.instants import MINUTE_US, SECOND_US, from_us
 from prometheus.core.settings import VARIABLES, Settings
 
@@ -265,10 +266,34 @@ def check_machine(settings: Settings) -> list[Finding]:
         found.append(
             Finding("memory", "warn", f"{memory:,} MiB", "the engines want 1 GiB each: expect one at a time")
         )
+    found += _check_changes(settings, capacity)
     files = _open_files()
     if files is not None and files < LEAST_FILES:
         found.append(Finding("open files", "warn", f"at most {files}", f"ulimit -n {LEAST_FILES * 4}"))
     return found
+
+
+def _check_changes(settings: Settings, usual: Capacity) -> list[Finding]:
+    """What `[[resources.changes]]` come to in the coming days."""
+    from prometheus.core.errors import UserError
+    from prometheus.core.time import TradingCalendar
+    from prometheus.orchestrator.capacity import announce
+    from prometheus.orchestrator.clock import LiveClock
+
+    if not settings.resources.changes:
+        return []
+    try:
+        now, coming = announce(settings.resources.changes, usual, LiveClock().now_us(), TradingCalendar)
+    except UserError as error:
+        return [Finding("capacity", "fail", str(error), error.hint or "correct it in prometheus.toml")]
+    said = [f"now {_cores(now)}"]
+    said += [f"from {from_us(at_us):%Y-%m-%d %H:%M} UTC {_cores(then)}" for at_us, then in coming[:3]]
+    return [Finding("capacity", "ok", "changes: " + ", ".join(said))]
+
+
+def _cores(capacity: Capacity) -> str:
+    pools = "".join(f" and {units} of pool {name}" for name, units in capacity.pools)
+    return f"{sum(one.cpu_milli for one in capacity.bins) / 1_000:g} cores{pools}"
 
 
 def check_calendars(settings: Settings, today: date) -> list[Finding]:

@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -71,6 +71,25 @@ class DataSettings(_Section):
     cache: Path | None = None
 
 
+class CapacityChangeSettings(_Section):
+    """From one moment to another the machine offers something else; what is left out stays (docs/settings.md)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    begin: str = Field(alias="from")  # moments of the session language
+    until: str
+    market: str | None = None  # whose `session` it is
+    cpu: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    memory: str | None = None
+    pools: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> CapacityChangeSettings:
+        if self.cpu is None and self.memory is None and not self.pools:
+            raise ValueError("it changes nothing; cpu, memory or pools was expected")
+        return self
+
+
 class ResourceSettings(_Section):
     """What the machine offers; what is left out is found out (`prometheus doctor` shows it)."""
 
@@ -78,6 +97,7 @@ class ResourceSettings(_Section):
     memory: str | None = None
     gpu: tuple[float, ...] = ()  # one number a device, normally 1.0 each
     pools: dict[str, int] = Field(default_factory=dict)
+    changes: tuple[CapacityChangeSettings, ...] = ()
 
 
 class ExecutorSettings(_Section):

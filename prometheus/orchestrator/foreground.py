@@ -24,6 +24,7 @@ from prometheus.executors.local import LocalExecutor
 from prometheus.ledger.contract import Ledger
 from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.calendars import book_text, install_desk_book
+from prometheus.orchestrator.capacity import announce
 from prometheus.orchestrator.clock import Clock, LiveClock, ReplayClock, monotonic_us
 from prometheus.orchestrator.forecaster import Ask
 from prometheus.orchestrator.forecasting import Forecasting
@@ -185,9 +186,11 @@ def _drive(
     if plan.replayed:
         _check_time(plan, row, snapshot.at_us, url)
     clock: Clock = ReplayClock(max(plan.release_us, snapshot.at_us)) if plan.replayed else LiveClock()
-    capacity = capacity_of(settings)
+    capacity, coming = announce(
+        settings.resources.changes, capacity_of(settings), clock.now_us(), TradingCalendar
+    )
     faults = check_fits(loaded.spec, capacity)
-    if faults:
+    if faults and all(check_fits(loaded.spec, later) for _, later in coming):
         raise FaultsError(f"pipeline {plan.pipeline}", tuple(faults))
     launcher = Launcher(settings, Path.cwd(), book_text(current_book()))
     launcher.know(plan, loaded)
@@ -207,7 +210,7 @@ def _drive(
         note=watch.note,
     )
     now_us = clock.now_us()
-    events: list[Event] = [CapacityChanged(now_us, capacity)]
+    events: list[Event] = [CapacityChanged(now_us, capacity, coming)]
     events += [RunOpened(now_us, plan)] if row is None else _resumption(snapshot, now_us)
     if has_repairs:
         events += repairs(snapshot.tasks, now_us, _who())

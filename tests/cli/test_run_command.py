@@ -251,3 +251,20 @@ def test_what_was_degraded_is_shown_and_repaired_when_asked(ask: Ask, own_home: 
     both = ask(*RUN, "--repair", "--again")
     assert both.returncode == 2
     assert "contradict each other" in both.stderr
+
+
+def test_a_run_is_told_what_the_machine_will_be(ask: Ask, own_home: Path) -> None:
+    from prometheus.ledger.opening import open_ledger
+
+    (own_home / "vendor.csv").write_text("")
+    (own_home / "prometheus.toml").write_text(
+        "[resources]\ncpu = 4\n[[resources.changes]]\n"
+        'from = \'market("US_EQ").close\'\nuntil = \'market("US_EQ").close + "2h"\'\ncpu = 2\n'
+    )
+    done = ask(*RUN)
+    assert done.returncode == 0, done.stderr
+    snapshot = open_ledger(f"sqlite:///{own_home}/.prometheus/replay/{RUN_ID}.db", create=False).load()
+    assert snapshot.capacity is not None
+    assert snapshot.capacity.bins[0].cpu_milli == 2_000, "it began half an hour after the close"
+    assert [capacity.bins[0].cpu_milli for _, capacity in snapshot.coming[:2]] == [4_000, 2_000]
+    assert "changes: now" in ask("doctor").stdout
