@@ -30,6 +30,8 @@ def tell(face: Face, found: Comparison) -> None:
             f"It makes no difference: no promise ends at another instant in any of {found.samples} nights."
         )
     _table(face, found)
+    for said in tier_words(found):
+        face.out.print(cell(said))
     if lower := lower_words(found):
         face.out.print(lower)
     face.err.print(cell(_error_words(found.samples, found.seed)))
@@ -67,6 +69,7 @@ def scene_of(found: Comparison) -> Prospects:
         notes.insert(0, f"It makes no difference in any of {found.samples} nights.")
     if lower := lower_words(found):
         notes.insert(0, lower)
+    notes[:0] = tier_words(found)
     return Prospects(
         title="What if" if found.words else "Tonight as it is",
         subtitle=heading(found.name, found.now_us),
@@ -174,6 +177,31 @@ def _later(later_us: int | None) -> str:
         return f"{sign}{size_us / SECOND_US:.0f} s"
     minutes = round(size_us / MINUTE_US)
     return f"{sign}{minutes} min" if minutes < 60 else f"{sign}{minutes // 60} h {minutes % 60:02d} min"
+
+
+def tier_words(found: Comparison) -> list[str]:
+    """Where promises are many, a sentence a tier: how many of them a night misses, and which is in most danger."""
+    if len(found.rows) <= ROWS:
+        return []
+    words = []
+    for tier in sorted({row.promise.tier for row in found.rows}):
+        rows = [row for row in found.rows if row.promise.tier == tier]
+        before, after = (
+            [(0.0 if side is None else side.missed.value, row.promise.slo.name) for side, row in sides]
+            for sides in ([(row.before, row) for row in rows], [(row.after, row) for row in rows])
+        )
+        said = f"Tier {tier}: {len(rows)} promises; a night misses {_mean(before)} of them"
+        if found.words:
+            said += f", then {_mean(after)}"
+        share, name = max(after, key=lambda pair: pair[0])
+        words.append(f"{said}; most in danger is {name}: {percent(share)}" if share else said)
+    return words
+
+
+def _mean(misses: Sequence[tuple[float, str]]) -> str:
+    """The mean number of misses in a night."""
+    total = sum(share for share, _ in misses)
+    return "none" if not total else f"{total:.2g}"
 
 
 def lower_words(found: Comparison) -> str:

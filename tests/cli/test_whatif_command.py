@@ -152,3 +152,26 @@ def test_a_picture_that_cannot_be_written_is_told(workload: Path, tmp_path: Path
     result = whatif("--workload", workload, "--samples", "1", "--svg", tmp_path / "none" / "x.svg")
     assert result.exit_code == 2
     assert "cannot be written" in result.stderr
+
+
+def test_of_many_promises_each_tier_has_a_sentence_and_the_table_those_in_danger(own_home: Path) -> None:
+    tasks = [
+        {
+            "id": f"p{n}",
+            "tier": 1 + n % 2,
+            "demand": {"cpu": 1},
+            "deadline_s": 90,
+            "duration_s": 1,
+            "history_s": [60],
+        }
+        for n in range(40)
+    ]
+    (own_home / "many.json").write_text(json.dumps({**NIGHT, "capacity": {"cpu": 40}, "tasks": tasks}))
+    result = whatif("--workload", "many.json", "--cpu", "20", "--samples", "2")
+    assert "Tier 1: 20 promises; a night misses none of them, then none" in result.stdout
+    assert (
+        "Tier 2: 20 promises; a night misses none of them, then 20; most in danger is p1: 100 %"
+        in result.stdout
+    )
+    assert "and 16 more promises, less in danger and less changed; --json has all" in result.stdout
+    assert sum(line.startswith("p") and "100 %" in line for line in result.stdout.splitlines()) == 20
