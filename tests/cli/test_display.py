@@ -11,10 +11,11 @@ from prometheus.cli.display import LineDisplay, calendar_of, display_for, frame,
 from prometheus.cli.face import cell, console
 from prometheus.cli.words import SIGNS, run_words, slo_words
 from prometheus.core.demand import Demand
-from prometheus.core.instants import MINUTE_US, SECOND_US
+from prometheus.core.instants import HOUR_US, MINUTE_US, SECOND_US
 from prometheus.orchestrator.foreground import Progress
+from prometheus.scheduler.events import SloForecast
 from prometheus.scheduler.plan import RunPlan, TaskPlan
-from prometheus.scheduler.snapshot import RunRow, SloRow, TaskRow
+from prometheus.scheduler.snapshot import Foreseen, RunRow, SloRow, TaskRow
 from prometheus.scheduler.states import RunState, SloState, TaskState
 
 T0 = 1_466_800_200 * SECOND_US  # Friday 2016-06-24 20:30 UTC
@@ -119,3 +120,17 @@ def test_outside_of_the_calendar_there_is_still_a_clock() -> None:
 
 def test_a_job_s_control_characters_never_reach_the_terminal() -> None:
     assert cell("\x1b[2Jgone\x07") == "?[2Jgone?"
+
+
+def test_a_promise_in_danger_is_warned_of_with_its_reason_before_it_is_missed() -> None:
+    said = SloForecast("slo", 0.41, T0 + HOUR_US, T0 + 2 * HOUR_US, None, (("night.prices", 0.6),))
+    begun = progress(task("prices", TaskState.RUNNING, started_us=T0, attempts=1), slo=SloState.AT_RISK)
+    reason = "P(miss) 0.41 by a forecast of 100 samples, 2s old; critical in it: night.prices (60%)"
+    warned = replace(begun, slos=(replace(begun.slos[0], reason=reason, foreseen=Foreseen(T0, 100, said)),))
+    text = shown(warned)
+    assert "at risk" in text
+    assert "in 1 h 30 min; P(miss) 0.41, 2.00 s old" in text
+    assert reason in " ".join(text.split())
+    stream = io.StringIO()
+    display_for(console(stream), False, lambda: 0).show(warned)
+    assert stream.getvalue().splitlines()[-1].endswith(f"promise engines: at risk  {reason}")

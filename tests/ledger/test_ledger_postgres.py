@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from prometheus.ledger.contract import LeaseHeldError, LeaseLostError, Ledger, L
 from prometheus.ledger.opening import open_ledger
 from prometheus.ledger.postgres import PostgresBackend
 from prometheus.ledger.sql import SqlLedger
+from prometheus.orchestrator.forecaster import Ask
+from prometheus.orchestrator.forecasting import COMMAND, read_answer
+from prometheus.scheduler.core import Scheduler
+from prometheus.scheduler.events import CapacityChanged, RunOpened
 from tests.ledger import shelves
-from tests.ledger.records import a_short_night
+from tests.ledger.records import LAPTOP, a_short_night, plan_of
 
 
 @pytest.fixture
@@ -113,3 +118,25 @@ def test_who_only_looks_makes_no_tables(postgres_folder: Path) -> None:
     for _ in range(2):
         with pytest.raises(StoreError, match="there is no ledger in"):
             open_ledger(url, create=False)
+
+
+def test_the_forecaster_reads_a_run_on_a_server_while_its_leader_goes_on(postgres_folder: Path) -> None:
+    url = f"{shelves.server_url(postgres_folder)}&schema=foreseen"
+    leading = open_ledger(url)
+    epoch = leading.acquire("ann", 1)
+    plan = plan_of()
+    scheduler = Scheduler()
+    events = [CapacityChanged(1_000, LAPTOP), RunOpened(1_000, plan)]
+    leading.commit(epoch, 1, 1_000, events, scheduler.handle(events))
+    asked = Ask(url, plan.run_id, 1_500, 10, 0, {})
+    with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{asked.to_json()}\n".encode())
+        process.stdin.flush()
+        made = read_answer(process.stdout.read())
+    assert (made.made_us, made.samples) == (1_500, 10)
+    assert [said.slo_id for said in made.slos] == [slo.slo_id for slo in plan.slos]
+    leading.commit(epoch, 2, 1_600, [made], scheduler.handle([made]))
+    assert leading.slos(plan.run_id)[0].foreseen is not None
+    leading.close()
