@@ -108,7 +108,7 @@ def _show(face: Face, result: Simulated) -> None:
     told = result.as_json()["tasks"]
     shown = table("tier", "tasks", "done", "deadlines met", "core-h useful", "core-h wasted", "preempted")
     for tier in (1, 2, 3):
-        tasks = [task for task in result.workload.plan.tasks if task.tier == tier]
+        tasks = [task for task in result.workload.tasks if task.tier == tier]
         if not tasks:
             continue
         due = [task for task in tasks if task.deadline_us is not None]

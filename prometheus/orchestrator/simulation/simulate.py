@@ -44,7 +44,7 @@ class Simulated:
     def as_json(self) -> dict[str, Any]:
         """The result as CONTRACT's form has it; seconds from the workload's start."""
         return {
-            "tasks": {task.task_id: self._task(task.task_id) for task in self.workload.plan.tasks},
+            "tasks": {task.task_id: self._task(task.task_id) for task in self.workload.tasks},
             "decisions": self.decisions,
             "events": self.events,
             "wall_s": self.wall_us / SECOND_US,
@@ -121,6 +121,7 @@ def simulate(
     first: list[Event] = [
         CapacityChanged(workload.start_us, workload.capacity, workload.coming),
         RunOpened(workload.start_us, workload.plan),
+        *(RunOpened(workload.start_us, run) for run in workload.backfills),
     ]
     happened: Mapping[str, int] = {}
     foreseen = None
@@ -148,7 +149,7 @@ def simulate(
         tuple(world.trace or ()),
         {
             task.task_id: scheduler.task_state(task.task_id)
-            for task in workload.plan.tasks
+            for task in workload.tasks
             if task.task_id not in world.lives
             or world.lives[task.task_id].end_us is None
             or scheduler.task_state(task.task_id) is TaskState.DEGRADED

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
@@ -104,6 +104,7 @@ class TaskPart(_Part):
     timeout_s: Spell | None = None
     degrade: tuple[str, ...] = ()
     degraded_s: dict[str, Seconds] = Field(default_factory=dict)
+    backfill: str | None = None
 
 
 class WorkloadPart(_Part):
@@ -116,6 +117,9 @@ class WorkloadPart(_Part):
     retry_delay_s: Seconds = 60
     capacity_changes: tuple[ChangePart, ...] = ()
     capacity_schedule: tuple[ChangePart, ...] = ()
+    backfills: dict[str, Annotated[float, Number, Field(gt=0, le=1, allow_inf_nan=False)]] = Field(
+        default_factory=dict
+    )
     faults: FaultsPart | None = None
     tasks: tuple[TaskPart, ...]
 
@@ -138,7 +142,13 @@ class Workload:
         str, tuple[int, ...]
     ]  # task -> past durations, ascending; the scheduler and forecasts may see them
     coming: tuple[tuple[int, Capacity], ...] = ()  # the same, announced from the beginning
+    backfills: tuple[RunPlan, ...] = ()  # runs with a share, beside `plan`
     faults: FaultsPart | None = None  # what goes wrong besides, as the file asks
+
+    @property
+    def tasks(self) -> tuple[TaskPlan, ...]:
+        """Those of the night and of its backfills."""
+        return self.plan.tasks + tuple(task for run in self.backfills for task in run.tasks)
 
 
 def read_workload(path: Path) -> Workload:
@@ -168,18 +178,29 @@ def make_workload(given: object, name: str = "the workload") -> Workload:
     if faults:
         raise refused(name, faults)
     start_us = to_us(part.start)
-    tasks = tuple(_task(task, part, start_us) for task in part.tasks)
+    tasks = tuple(_task(task, part, start_us) for task in part.tasks if task.backfill is None)
     slos = tuple(
         SloPlan(f"slo.{task.task_id}", RUN, task.task_id, (task.task_id,), task.deadline_us)
         for task in tasks
         if task.deadline_us is not None
     )
     plan = RunPlan(RUN, RUN, "SIM", part.start.date(), "0" * 64, start_us, tasks, slos, replayed=True)
+    backfills = tuple(
+        replace(
+            plan,
+            run_id=group,
+            tasks=tuple(_task(one, part, start_us) for one in part.tasks if one.backfill == group),
+            slos=(),
+            share=share,
+        )
+        for group, share in sorted(part.backfills.items())
+    )
     return Workload(
         plan=plan,
         capacity=_capacity(part.capacity),
         changes=_changes(part.capacity_changes, start_us),
         coming=_changes(part.capacity_schedule, start_us),
+        backfills=backfills,
         truths={
             task.id: Truth(
                 _us(task.duration_s),
@@ -202,7 +223,7 @@ def _task(task: TaskPart, part: WorkloadPart, start_us: int) -> TaskPlan:
     history = _history(task) or (_us(60.0),)
     return TaskPlan(
         task_id=task.id,
-        run_id=RUN,
+        run_id=RUN if task.backfill is None else task.backfill,
         job=task.id,
         tier=task.tier,
         demand=_demand(task.demand),
@@ -231,6 +252,8 @@ def _contradictions(part: WorkloadPart) -> list[str]:
         faults.append(f"start: {part.start!s}: an instant with its offset was expected")
     elif not FIRST_YEAR < part.start.year < LAST_YEAR:
         faults.append(f"start: {part.start!s}: a year between {FIRST_YEAR} and {LAST_YEAR} was expected")
+    if RUN in part.backfills:
+        faults.append(f"backfills: {RUN!r} is the name of the night itself")
     uses = Counter(task.id for task in part.tasks)
     faults += [f"task {name!r}: its id is used {count} times" for name, count in uses.items() if count > 1]
     names = list(uses)
@@ -240,6 +263,9 @@ def _contradictions(part: WorkloadPart) -> list[str]:
             f"task {task.id!r}: after {name!r}, which is no task{or_near(name, names)}" for name in unknown
         ]
         faults += _of_one(task)
+        if task.backfill is not None and task.backfill not in part.backfills:
+            known = ", ".join(sorted(part.backfills)) or "none"
+            faults.append(f"task {task.id!r}: backfill {task.backfill!r} is none of backfills ({known})")
     if part.tasks and not faults:
         _, cycles = topological({task.id: task.after for task in part.tasks})
         faults += [f"tasks wait for each other in a circle: {describe_cycle(one)}" for one in cycles]
@@ -259,6 +285,8 @@ def _of_one(task: TaskPart) -> list[str]:
     ]
     if "skip" in task.degrade[:-1]:
         faults.append(f"task {task.id!r}: degrade {list(task.degrade)}: 'skip' can only be the last rung")
+    if task.backfill is not None and (task.tier != 3 or task.deadline_s is not None):
+        faults.append(f"task {task.id!r}: a task of a backfill is of tier 3 and has no deadline_s")
     every_s = task.checkpoint_every_s
     if every_s is not None and task.duration_s / every_s > SAVED_AT_MOST:
         faults.append(
