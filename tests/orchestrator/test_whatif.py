@@ -318,6 +318,16 @@ def test_kinds_and_pipelines_are_names_too(desk: Settings) -> None:
         assume(tonight, [Without("features")])
 
 
+def test_the_machine_is_what_the_settings_say_it_will_be(own_home: Path) -> None:
+    (own_home / "prometheus.toml").write_text(
+        '[resources]\ncpu = 8\n[[resources.changes]]\nfrom = "D 21:00 UTC"\nuntil = "D 23:00 UTC"\ncpu = 2\n'
+    )
+    tonight = gather(load_settings(), ("us_eq_daily",), None, MONDAY_NOON_US)
+    assert tonight.capacity.bins[0].cpu_milli == 8000
+    first_us, smaller = tonight.announced[0]
+    assert (first_us, smaller.bins[0].cpu_milli) == (MONDAY_NOON_US + 9 * HOUR_US, 2000)
+
+
 def test_without_names_it_is_what_starts_within_a_day(desk: Settings) -> None:
     at_us = to_us(from_us(MONDAY_NOON_US)) - 2 * HOUR_US
     tonight = gather(desk, (), None, at_us)

@@ -18,6 +18,7 @@ from prometheus.core.settings import Settings
 from prometheus.core.time import TradingCalendar
 from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.calendars import install_desk_book
+from prometheus.orchestrator.capacity import Coming, announce
 from prometheus.orchestrator.histories import Histories, ascending_by_task, durations_of, history_of
 from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline, shipped_names
 from prometheus.orchestrator.machine import capacity_of
@@ -29,8 +30,6 @@ from prometheus.scheduler.plan import RunPlan
 from prometheus.scheduler.planning import plan_run, sessions_of
 from prometheus.scheduler.snapshot import Snapshot
 from prometheus.scheduler.states import RunState
-
-Announced = tuple[tuple[int, Capacity], ...]  # (instant, what the machine is from then on), ascending
 
 LOOKS_BACK = timedelta(days=4)  # a run of the session before a weekend may still be due
 LOOKS_AHEAD = timedelta(days=100)  # a pipeline that runs once a quarter has a run in any such span
@@ -160,8 +159,8 @@ def _tonight(desk: _Desk, coming: list[RunPlan], begun: dict[str, tuple[str, Sna
     past_us = first_us if snapshot is None else snapshot.at_us
     now_us = past_us if is_past else desk.now_us
     bases = {plan.run_id: basis_of(plan, desk.histories.get(plan.pipeline, {})) for plan in plans}
-    capacity = capacity_of(desk.settings)
-    announced: Announced = ()
+    changes = desk.settings.resources.changes
+    capacity, announced = announce(changes, capacity_of(desk.settings), now_us, desk.calendar)
     if snapshot is not None and snapshot.capacity is not None and any(leaders.values()):
         capacity, announced = _machine_of(snapshot.capacity, snapshot.coming, now_us)
     return Tonight(
@@ -184,7 +183,7 @@ def _tonight(desk: _Desk, coming: list[RunPlan], begun: dict[str, tuple[str, Sna
     )
 
 
-def _machine_of(capacity: Capacity, coming: Announced, now_us: int) -> tuple[Capacity, Announced]:
+def _machine_of(capacity: Capacity, coming: Coming, now_us: int) -> tuple[Capacity, Coming]:
     """What the machine is now, and what is still announced; of what was, that which is due has come since."""
     due = [changed for at_us, changed in coming if at_us <= now_us]
     return due[-1] if due else capacity, coming[len(due) :]
