@@ -35,6 +35,7 @@ from prometheus.scheduler.events import (
     RunOpened,
     TaskAsked,
 )
+from prometheus.scheduler.states import SloState
 
 COMMAND = (sys.executable, "-P", "-m", "prometheus.orchestrator.forecaster")
 SETTLING_US = 2 * SECOND_US  # what matters seldom comes alone
@@ -128,7 +129,9 @@ class Forecasting:
                     wanted = True
                 case _:
                     pass
-        urgent |= not is_own and any(type(decision) is JudgeSlo for decision in decisions)
+        if not is_own:
+            judged = [decision for decision in decisions if type(decision) is JudgeSlo]
+            urgent |= any(one.state is not SloState.MET for one in judged)  # one that is kept is no trouble
         if wanted or urgent:
             self.pace.want(monotonic_us(), urgent)
 
