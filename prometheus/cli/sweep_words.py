@@ -112,10 +112,11 @@ def _marks(found: Sweep) -> tuple[Enough, ...]:
         enough = found.enough_for(tier)
         if enough is not None and enough.size is not None:
             size = f"{plain_size(found.swept, enough.size):g}"
-            whose = f" for Tier {tier}" if tier != tiers[-1] else ""
-            words = f"{size} {'is' if size == '1' else 'are'} enough{whose}"
-            sure = enough.verdict is Verdict.KEPT
-            marks[sizes.index(enough.size)] = words if sure else f"{size}{whose}, not sure"
+            marks[sizes.index(enough.size)] = (
+                f"{size} {'is' if size == '1' else 'are'} enough"
+                if tier == tiers[-1]
+                else f"{size} for Tier {tier}"
+            )
     return tuple(Enough(place, words) for place, words in marks.items())
 
 

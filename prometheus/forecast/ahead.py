@@ -66,6 +66,8 @@ def run_ahead(
         if missing is not None and not missing:
             break
         at_us = _earlier(world.next_us(), scheduler.next_wakeup_us())
+        if scheduler.awaits_saves:
+            at_us = _earlier(at_us, world.next_aside_us())
         if at_us is None or at_us > until_us:
             break
         at_us = max(at_us, world.now_us)

@@ -71,8 +71,9 @@ class World:
     coming: tuple[tuple[int, Capacity], ...] = ()  # the same, of changes that the scheduler was told before
     lives: dict[str, Life] = field(default_factory=dict)
     trace: list[Trace] | None = None
-    # Facts that an attempt has begun or saved its work call for no turn of their own: they may be told, in order and with
-    # their own instants, when the next turn comes. `timeouts` says of which attempts the beginning must be told at once.
+    # Facts that an attempt has begun or saved its work call for no turn of their own, unless a decision waits for them:
+    # they may be told, in order and with their own instants, when the next turn comes. `timeouts` says of which attempts
+    # the beginning must be told at once.
     is_patient: bool = False
     timeouts: Mapping[str, int] = field(default_factory=dict)  # task -> how long an attempt may run
     freed: list[tuple[int, str]] = field(default_factory=list)  # when each attempt gave back its room
@@ -179,6 +180,12 @@ class World:
         while self._agenda and self._is_void(self._agenda[0]):
             heapq.heappop(self._agenda)
         return self._agenda[0][0] if self._agenda else None
+
+    def next_aside_us(self) -> int | None:
+        """When something happens next that calls for a turn only if somebody waits for it."""
+        while self._asides and self._is_void(self._asides[0]):
+            heapq.heappop(self._asides)
+        return self._asides[0][0] if self._asides else None
 
     def advance(self, to_us: int) -> list[Event]:
         """Let time pass until `to_us`; the facts until then, each with its instant."""

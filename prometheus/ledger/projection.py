@@ -37,6 +37,7 @@ from prometheus.scheduler.events import (
     TimePassed,
 )
 from prometheus.scheduler.plan import RunPlan
+from prometheus.scheduler.rules import keeps_its_age
 from prometheus.scheduler.snapshot import AttemptRow, Foreseen, RunRow, SloRow, TaskRow
 from prometheus.scheduler.states import DONE, ENDED, AttemptState, RunState, SloState, TaskState
 
@@ -211,7 +212,8 @@ class _Turn:
         is_taken_up_again = task.state in ENDED and said.state not in ENDED
         if is_taken_up_again:
             self._take_up_again(task, said)
-        if said.state is TaskState.READY and task.state is not TaskState.READY:
+        waits_on = task.state is TaskState.BACKING_OFF and task.ready_us is not None
+        if said.state is TaskState.READY and task.state is not TaskState.READY and not waits_on:
             self._edit(task, ready_us=said.at_us)
         self._edit(
             task,
@@ -291,6 +293,8 @@ class _Turn:
         attempt = self._open_attempt(fact.task_id, fact.attempt)
         if attempt is None:
             return
+        if not keeps_its_age(fact.failure, attempt.saved_us):
+            self._edit(self._task(fact.task_id), ready_us=None)
         self._edit_attempt(
             attempt,
             state=AttemptState.FAILED,

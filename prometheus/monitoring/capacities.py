@@ -223,7 +223,7 @@ def _smallest(
             said += f", {curve.note}"
         wide = text_width(said, 12)
         if x + 12 + wide <= scale.right + _RIGHT - 6:
-            marks.text(x + 10, middle - 6, said, "m halo")
+            marks.text(x + 10, middle - 4, said, "m halo")
         else:
             marks.text(x - 10, middle + 4, said, "m halo", "end")
     if not scene.curves:

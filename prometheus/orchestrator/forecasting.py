@@ -35,7 +35,6 @@ from prometheus.scheduler.events import (
     RunOpened,
     TaskAsked,
 )
-from prometheus.scheduler.states import SloState
 
 COMMAND = (sys.executable, "-P", "-m", "prometheus.orchestrator.forecaster")
 SETTLING_US = 2 * SECOND_US  # what matters seldom comes alone
@@ -129,9 +128,7 @@ class Forecasting:
                     wanted = True
                 case _:
                     pass
-        if not is_own:
-            judged = [decision for decision in decisions if type(decision) is JudgeSlo]
-            urgent |= any(one.state is not SloState.MET for one in judged)  # one that is kept is no trouble
+        urgent |= not is_own and any(type(decision) is JudgeSlo for decision in decisions)
         if wanted or urgent:
             self.pace.want(monotonic_us(), urgent)
 

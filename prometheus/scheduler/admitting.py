@@ -1,24 +1,24 @@
 """May a lower task take room that is free now, with what Tier 1 will need?
 
 A task that cannot checkpoint must fit beside the reservation for its whole q90 duration; one that can needs only the
-present bin, since it can be stopped at little loss. A Tier 3 task that has waited too long gets a window of its own: the
-earliest stretch in which it fits, kept free of other lower work.
+present bin, since it can be stopped at little loss. Tier 3 also keeps out of the windows of those that have waited longer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from prometheus.core.instants import from_us
 from prometheus.scheduler import announced
 from prometheus.scheduler.books import Books, TaskBook
-from prometheus.scheduler.reservation import BIN_US, Amounts, said_of
+from prometheus.scheduler.reservation import BIN_US, said_of
 from prometheus.scheduler.reserving import plan
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.states import ENDED
+from prometheus.scheduler.windows import bins_of, can_make_room, next_due_us, open_windows
 
 FOLLOWED_AT_MOST = 1_000  # tasks downstream that are looked at
-WINDOW_WITHIN_BINS = 12 * 24  # a window further off than a day is no help
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +31,79 @@ class Kept:
 
 def what_is_kept(books: Books, book: TaskBook) -> Kept | None:
     """Why a lower task that would fit now may not start; None if it may."""
-    reservation, capacity = books.reservation, books.room.totals()
-    if reservation.is_stale or books.now_us - reservation.made_us >= books.policy.replan_us:
-        plan(books)
-        announced.withhold(books)
-        _open_windows(books)
-    here = books.now_us // BIN_US
+    reservation = books.reservation
+    if is_old(books):
+        look_again(books)
     own = reservation.close_window(book.plan.task_id)
-    found = _blocked_now(books, book.amounts, capacity, here)
-    if found is None and not can_make_room(books, book):
-        found = reservation.blocks(book.amounts, capacity, here + 1, bins_of(book) - 1)
-    if found is None:
-        return None
+    found = _blocks(books, book)
     if own is not None:
         amounts, first, last = own
         reservation.open_window(book.plan.task_id, amounts, first, last - first)
+    if found is None:
+        return None
     books.alarms.set("replan", "", books.now_us + books.policy.replan_us)
     name, place = found
-    until = "now" if place == here else f"from {from_us(place * BIN_US):%H:%M} UTC, and it cannot checkpoint"
+    is_now = place == books.now_us // BIN_US
+    until = "now" if is_now else f"from {from_us(place * BIN_US):%H:%M} UTC, and it cannot checkpoint"
     return Kept(
         ("kept", name), f"fits now, but {said_of(name)} is kept for Tier 1 and earlier promises {until}"
     )
+
+
+def is_old(books: Books) -> bool:
+    """Whether plan and windows are to be made anew before they are asked."""
+    return books.reservation.is_stale or books.now_us - books.reservation.made_us >= books.policy.replan_us
+
+
+def look_again(books: Books) -> None:
+    """Make plan and windows anew, from where everything stands now."""
+    plan(books)
+    announced.withhold(books)
+    open_windows(books)
+
+
+def watch(books: Books) -> None:
+    """See to it that those who have waited too long get windows, also while the machine is full and nobody asks."""
+    if not books.policy.reserves or not books.policy.windows or not is_old(books):
+        return
+    due_us = next_due_us(books)
+    if due_us is None:
+        return
+    if books.now_us >= due_us:
+        look_again(books)
+        due_us = books.now_us + books.policy.replan_us
+    books.alarms.set("window", "", due_us)
+
+
+def _blocks(books: Books, book: TaskBook) -> tuple[str, int] | None:
+    here, heeds_windows = books.now_us // BIN_US, book.plan.tier == 3
+    name = kept_now(books, book, (), heeds_windows=heeds_windows)
+    if name is not None:
+        return name, here
+    if can_make_room(books, book):
+        return None
+    return books.reservation.blocks(
+        book.amounts, books.room.totals(), here + 1, bins_of(book) - 1, heeds_windows=heeds_windows
+    )
+
+
+def kept_now(books: Books, book: TaskBook, gone: Collection[str], *, heeds_windows: bool) -> str | None:
+    """The resource that is kept from it at this moment, beside what lower tasks hold but for `gone`; None if none is."""
+    reservation, capacity, here = books.reservation, books.room.totals(), books.now_us // BIN_US
+    freed: dict[str, int] = {}
+    for task_id in gone:
+        other = books.tasks[task_id]
+        if other.plan.tier > 1:
+            for name, amount in other.amounts:
+                freed[name] = freed.get(name, 0) + amount
+    for name, amount in book.amounts:
+        used = reservation.planned.get(name, {}).get(here, 0)
+        used += books.lower_use.get(name, 0) - freed.get(name, 0)
+        if heeds_windows:
+            used += reservation.windowed.get(name, {}).get(here, 0)
+        if used + amount > capacity.get(name, 0):
+            return name
+    return None
 
 
 def is_waited_for(books: Books, book: TaskBook) -> bool:
@@ -88,55 +140,3 @@ def release(books: Books, book: TaskBook) -> None:
     for name, amount in book.amounts:
         books.lower_use[name] -= amount
     books.reservation.end(book.plan.task_id)
-
-
-def can_make_room(books: Books, book: TaskBook) -> bool:
-    """Whether it can be stopped at little loss when Tier 1 needs its room."""
-    return book.plan.checkpoint_every_us is not None and books.policy.preempts
-
-
-def bins_of(book: TaskBook) -> int:
-    """How many bins an attempt may take: its q90."""
-    return book.plan.late_us // BIN_US + 1
-
-
-def _blocked_now(
-    books: Books, amounts: Amounts, capacity: dict[str, int], here: int
-) -> tuple[str, int] | None:
-    reservation = books.reservation
-    for name, amount in amounts:
-        planned = reservation.planned.get(name, {}).get(here, 0)
-        lower = books.lower_use.get(name, 0) + reservation.windowed(name, here)
-        if planned + lower + amount > capacity.get(name, 0):
-            return name, here
-    return None
-
-
-def _open_windows(books: Books) -> None:
-    """Give the Tier 3 tasks that have waited longest a window each, as many as the policy allows at once."""
-    reservation, policy = books.reservation, books.policy
-    for task_id in list(reservation.windows):
-        reservation.close_window(task_id)
-    waiting = []
-    for queue in books.queues.values():
-        head = queue.head(books.tasks) if queue.tier == 3 else None
-        if head is None:
-            continue
-        book = books.tasks[head[2]]
-        account = books.accounts.get(book.plan.run_id)
-        if account is not None and account.is_behind(books.now_us, books.room.totals().get("cpu", 0)):
-            waiting.append((-1, head[2]))  # it is owed: before whoever has waited longest
-        elif books.now_us - book.ready_us > policy.patience_us:
-            waiting.append((book.ready_us, head[2]))
-    capacity, here = books.room.totals(), books.now_us // BIN_US
-    for _, task_id in sorted(waiting)[: policy.windows]:
-        book = books.tasks[task_id]
-        first, count = here, bins_of(book)
-        while first < here + WINDOW_WITHIN_BINS:
-            blocked = reservation.blocks(book.amounts, capacity, first, count)
-            if blocked is None:
-                reservation.open_window(task_id, book.amounts, first, count)
-                if first > here:
-                    books.alarms.set("window", task_id, first * BIN_US)
-                break
-            first = blocked[1] + 1

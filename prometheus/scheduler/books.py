@@ -53,7 +53,9 @@ class TaskBook:
     saved_us: int | None = None  # instant of the present attempt's last checkpoint
     kept_us: int = 0  # work that earlier attempts saved: from their beginnings to their last checkpoints
     preempted: int = 0  # how often it made room
-    ready_us: int = 0  # since when it has been ready
+    ready_us: int = (
+        -1
+    )  # since when it waits for its turn; -1 = a wait of its own begins when it is ready again
     weight: int = 0  # tasks downstream, for policies that order by it
     queue: int = -1  # number of the queue of its shape
     amounts: Amounts = ()  # what it takes of each resource
@@ -68,6 +70,7 @@ class RunBook:
     plan: RunPlan
     state: RunState = RunState.RUNNING
     open: int = 0
+    opened_us: int = 0
 
 
 @dataclass(slots=True)
@@ -125,6 +128,18 @@ class ReadyQueue:
                 return entry
             heapq.heappop(heap)
         return None
+
+    def leading(self, count: int, tasks: dict[str, TaskBook]) -> list[str]:
+        """Ids of the first tasks, in order, at most `count`; it looks at no more entries than it must."""
+        found: list[str] = []
+        edge = [(self._heap[0], 0)] if self.head(tasks) is not None else []
+        while edge and len(found) < count:
+            (_, _, task_id, stamp), place = heapq.heappop(edge)
+            if tasks[task_id].stamp == stamp and tasks[task_id].state is READY:
+                found.append(task_id)
+            for child in range(2 * place + 1, min(2 * place + 3, len(self._heap))):
+                heapq.heappush(edge, (self._heap[child], child))
+        return found
 
     def fork(self) -> ReadyQueue:
         """The same queue, going its own way."""
@@ -242,6 +257,7 @@ class Books:
     unsettled: list[str] = field(default_factory=list)  # tasks whose upstream changed in this turn
     ended_runs: list[str] = field(default_factory=list)  # runs whose last open task ended in this turn
     decisions: list[Decision] = field(default_factory=list)  # of this turn
+    awaits_saves: bool = False  # somebody is to be stopped when it has saved its work
     answered_us: int = -1  # instant of a dispatch that would say nothing new if it were asked again at once
 
     def queue_of(self, plan: TaskPlan) -> ReadyQueue:

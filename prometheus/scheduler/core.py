@@ -39,6 +39,7 @@ from prometheus.scheduler.rules import (
     counts_against_retries,
     describe_timeout,
     how_long_to_back_off,
+    keeps_its_age,
     what_after_failure,
 )
 from prometheus.scheduler.snapshot import Snapshot
@@ -233,6 +234,8 @@ class Scheduler:
         book.last_failure = event.failure
         book.lost += event.failure is Failure.LOST
         book.preempted += event.failure is Failure.PREEMPTED
+        if not keeps_its_age(event.failure, book.saved_us):
+            book.ready_us = -1
         if event.failure is Failure.CANCELLED or book.stop_cause is StopCause.CANCELLED:
             move(books, book, TaskState.CANCELLED, book.stop_reason or event.message)
             return
@@ -295,6 +298,11 @@ class Scheduler:
             books.room.audit(held)
         if is_thorough:
             opening.check_counts(books)
+
+    @property
+    def awaits_saves(self) -> bool:
+        """Whether the next checkpoint of some attempt is what a decision waits for."""
+        return self._books.awaits_saves
 
     @property
     def in_flight(self) -> int:

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from functools import partial
 
 from prometheus.core.demand import Demand
-from prometheus.scheduler import admitting, announced, pressing
+from prometheus.scheduler import admitting, announced, pressing, windows
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.decisions import RefuseStart, StartAttempt
 from prometheus.scheduler.moving import move
-from prometheus.scheduler.preempting import victims_for
+from prometheus.scheduler.preempting import victims_for, victims_for_window
 from prometheus.scheduler.room import Place, Shortage
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.shares import in_order
@@ -30,11 +30,14 @@ TIERS = (1, 2, 3)
 def dispatch(books: Books) -> None:
     """Start what may start; refuse the heads of the other queues, each with its reason."""
     books.line_up()
+    books.awaits_saves = False
     turn = _Turn()
     if not books.policy.has_tiers:
         _dispatch(books, None, turn)
     else:
         for tier in TIERS:
+            if tier == 3 and turn.room is None:
+                _enter_windows(books, turn)
             if tier == 3 and books.accounts:
                 _dispatch_behind(books, turn)
             blocked = _dispatch(books, tier, turn)
@@ -48,6 +51,24 @@ def dispatch(books: Books) -> None:
         answer, queues = books.room.answer, books.queues
         turn.has_more = any(answer(queues[number].want) is not said for number, said in turn.doubtful)
     books.answered_us = -1 if turn.has_more else books.now_us
+
+
+def _enter_windows(books: Books, turn: _Turn) -> None:
+    """Start the tasks whose windows have begun, wherever they stand in their queues, or have room made for them."""
+    admitting.watch(books)
+    for book in windows.due(books):
+        task_id, demand = book.plan.task_id, book.plan.demand
+        if turn.stops(demand) is not None or pressing.why_held(books, book) is not None:
+            continue
+        place = books.room.find(demand)
+        if place is not None and admitting.what_is_kept(books, book) is None:
+            start(books, book, place)
+            turn.has_more = True  # others may use now what its window kept
+        elif windows.has_begun(books, book):  # still, after a new plan
+            for victim in victims_for_window(books, book):
+                stop(books, victim, StopCause.PREEMPTED, f"makes room for {task_id}, whose window has begun")
+                turn.has_more = True
+    books.line_up()
 
 
 def _dispatch_behind(books: Books, turn: _Turn) -> None:

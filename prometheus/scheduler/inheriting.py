@@ -59,7 +59,7 @@ def _inherit_within(books: Books, tasks: Sequence[TaskPlan]) -> tuple[bool, list
 def _set(books: Books, book: TaskBook, downstream: Iterable[str]) -> bool:
     """Whether the latest start of the task has changed; a ready one is queued anew then."""
     downstream_us = min((books.tasks[d].latest_start_us for d in downstream), default=NEVER_US)
-    found = latest_start(book.plan, downstream_us)
+    found = latest_start(book.plan, books.runs[book.plan.run_id].opened_us, downstream_us)
     if found == book.latest_start_us:
         return False
     book.latest_start_us = found

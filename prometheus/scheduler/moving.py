@@ -54,7 +54,8 @@ def move(
         _reopen(books, book, was_done=old in DONE)
     if state is READY:
         book.refused_for = None
-        book.ready_us = books.now_us
+        if old is not BACKING_OFF or book.ready_us < 0:
+            book.ready_us = books.now_us
         books.enqueue(book)
     elif state is STOPPING:
         books.ending[plan.task_id] = None
@@ -95,7 +96,8 @@ def saved_by(began_us: int | None, saved_us: int | None) -> int:
 
 def _end(books: Books, book: TaskBook, old: TaskState) -> None:
     task_id, is_done = book.plan.task_id, book.state in DONE
-    books.critical.pop(task_id, None)
+    if books.critical.pop(task_id, None) is not None and old not in HOLDING_ROOM:
+        books.reservation.frame = None  # out of turn: tasks before it may be open
     was_broken = old in BROKEN
     if old not in HOLDING_ROOM:  # what runs no longer waits for its release
         books.alarms.drop("release", task_id)
@@ -130,6 +132,7 @@ def _reopen(books: Books, book: TaskBook, *, was_done: bool) -> None:
     book.last_failure = None
     if book.plan.tier == 1:
         books.critical[book.plan.task_id] = book
+        books.reservation.frame = None
     run = books.runs[book.plan.run_id]
     run.open += 1
     run.state = RunState.RUNNING

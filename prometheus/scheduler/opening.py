@@ -18,6 +18,7 @@ from prometheus.scheduler.rules import counts_against_retries
 from prometheus.scheduler.shares import FIRST_LINE, Account
 from prometheus.scheduler.snapshot import AttemptRow, Snapshot, TaskRow
 from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, SloState, TaskState
+from prometheus.scheduler.windows import can_make_room
 
 LOOKING_AGAIN = frozenset({"slack", "replan", "window"})  # alarms that only look again at what may start
 
@@ -64,7 +65,7 @@ def enter_run(books: Books, plan: RunPlan, opened_us: int) -> None:
     if plan.share is not None:
         line = FIRST_LINE + len(books.accounts)
         books.accounts[plan.run_id] = Account(plan.share, line, opened_us)
-    books.runs[plan.run_id] = RunBook(plan, open=len(plan.tasks))
+    books.runs[plan.run_id] = RunBook(plan, open=len(plan.tasks), opened_us=opened_us)
     for task in plan.tasks:
         assert task.task_id not in books.tasks, f"task {task.task_id} is in two runs"
         book = TaskBook(
@@ -87,7 +88,7 @@ def enter_run(books: Books, plan: RunPlan, opened_us: int) -> None:
         for task_id in slo.task_ids:
             books.slos_of.setdefault(task_id, []).append(slo.slo_id)
     inherit(books, plan.tasks)
-    books.reservation.is_stale = True
+    books.reservation.is_stale, books.reservation.frame = True, None
     if books.policy.order == "weight":
         _weigh(books, plan.tasks)
 
@@ -141,7 +142,7 @@ def _restore_task(books: Books, row: TaskRow, attempts: list[AttemptRow]) -> Non
     book = books.tasks[row.task_id]
     book.state, book.attempts, book.mode = row.state, row.attempts, row.mode
     book.not_before_us = row.not_before_us or 0
-    book.ready_us = row.ready_us or 0
+    book.ready_us = -1 if row.ready_us is None else row.ready_us
     book.preempted = sum(attempt.failure is Failure.PREEMPTED for attempt in attempts)
     book.closes_circle = row.state is TaskState.BLOCKED and row.reason.startswith(CIRCLE)
     if row.state in ENDED:
@@ -251,7 +252,7 @@ def _check_reservation(books: Books) -> None:
     booked = _without_zeros(books.lower_use)
     assert booked == held, f"lower tiers are booked with {booked} and hold {held}"
     reservation = books.reservation
-    bound = {b.plan.task_id for b in lower if books.policy.reserves and not admitting.can_make_room(books, b)}
+    bound = {b.plan.task_id for b in lower if books.policy.reserves and not can_make_room(books, b)}
     assert reservation.promises.keys() == bound, (
         f"promised are {sorted(reservation.promises)}, holding {sorted(bound)}"
     )

@@ -26,14 +26,20 @@ class Policy:
     preempts: bool = False
     # A blocked Tier 1 task takes room from victims that checkpoint when its slack is under `soft_us`, from others
     # under `hard_us`; victims preempted `spared_after` times are spared unless its slack is under `desperate_us`.
-    soft_us: int = 75 * MINUTE_US
+    # With `waits_for_saves` it takes one that checkpoints just after it has saved, if that comes before `hard_us`.
+    soft_us: int = 120 * MINUTE_US
     hard_us: int = 45 * MINUTE_US
     desperate_us: int = 15 * MINUTE_US
     spared_after: int = 3
-    margin_us: int = 20 * MINUTE_US  # what the reservation's plan must have to spare before each deadline
+    waits_for_saves: bool = False
+    caution: float = 0.5  # the reservation plans with durations so far on the way from q50 to q80
+    margin_us: int = 60 * MINUTE_US  # what its plan must have to spare before each deadline
     replan_us: int = 5 * MINUTE_US
     patience_us: int = 3 * HOUR_US  # a Tier 3 task that waits longer gets a window of its own
-    windows: int = 2
+    windows: int = 4
+    slice_us: int = (
+        HOUR_US  # how long such a window is for a task that checkpoints, and how long one runs undisturbed
+    )
     # A promise is at risk from one P(miss) on until it falls under another, so that its state does not flicker. These two
     # also press Tiers 2 and 3, and release them, where forecasts are heeded and are not older than `stale_us`.
     at_risk_from: float = 0.20
@@ -44,7 +50,7 @@ class Policy:
     stale_us: int = 10 * MINUTE_US
 
 
-RESERVING = Policy("reserving", reserves=True, preempts=True, heeds_forecasts=True)
+RESERVING = Policy("reserving", reserves=True, preempts=True, waits_for_saves=True, heeds_forecasts=True)
 STRICT = Policy("strict")
 FIRST_IN = Policy("first-in", order="first_in", has_tiers=False)
 WEIGHTS = Policy("weights", order="weight", has_tiers=False)

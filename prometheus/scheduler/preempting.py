@@ -1,79 +1,141 @@
-"""Whose work is given up, so that a Tier 1 task that is running out of time can start?
+"""Whose work is given up, so that a Tier 1 task that is running out of time can start, or a Tier 3 task in its window?
 
-Victims are running tasks of lower tiers: first Tier 3, then Tier 2; first those that lose least work (time since
-they began, or since their last checkpoint, times cores). They are taken one by one until the task fits in their bin;
-then those that turned out superfluous are dropped, the dearest first (as Kueue does). Of several bins the one whose
-victims lose least is chosen.
+For Tier 1, victims are running tasks of lower tiers: first Tier 3, then Tier 2; first those that lose least work (time
+since they began, or since their last checkpoint, times cores). They are taken one by one until the task fits; then those
+that turned out superfluous are dropped, the dearest first (as Kueue does). Of several bins the one whose victims lose
+least is chosen. A victim that checkpoints is stopped just after it has saved, where there is time to wait for that.
+
+For a window, only Tier 3 tasks that checkpoint make room, each just after it has saved, and none that has not saved since
+it began: everybody gets on with its work between two stops.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from prometheus.core.instants import MINUTE_US
+from prometheus.scheduler import admitting
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.policies import Policy
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.states import TaskState
+from prometheus.scheduler.windows import can_make_room
+
+FRESH_US = 2 * MINUTE_US  # who saved so lately loses next to nothing
 
 
 def victims_for(books: Books, book: TaskBook, *, is_desperate: bool = False) -> list[TaskBook]:
-    """Who must end for `book` to fit, or nobody: it has slack enough, it will fit by itself, or none would help.
+    """Who must end now for `book` to fit, or nobody: it has slack enough, it will fit by itself, or none would help.
 
     Under forecast pressure nobody waits for the slack to become short. `is_desperate` asks who would have to end once
     it has run out.
     """
+    policy, demand = books.policy, book.plan.demand
     slack_us = 0 if is_desperate else book.latest_start_us - books.now_us
     if books.pressure is not None and books.pressure.level and book.latest_start_us < NEVER_US:
-        slack_us = min(slack_us, books.policy.hard_us - 1)  # the forecast says that it will be short
-    if slack_us >= books.policy.soft_us or books.room.fits_without(book.plan.demand, books.stopping()):
+        slack_us = min(slack_us, policy.hard_us - 1)  # the forecast says that it will be short
+    if slack_us >= policy.soft_us or books.room.fits_without(demand, books.stopping()):
         return []
     by_bin: dict[str, list[TaskBook]] = {}
     for task_id in books.holding:
         other = books.tasks[task_id]
-        if other.place is not None and may_be_preempted(other, slack_us, books.policy):
+        if other.place is not None and may_be_preempted(books, other, slack_us):
             by_bin.setdefault(other.place.bin_id, []).append(other)
     best: tuple[int, str, list[TaskBook]] | None = None
     for bin_id, candidates in by_bin.items():
-        chosen = _choose(books, book, candidates)
+        chosen = _choose(books, candidates, lambda gone: books.room.fits_without(demand, gone))
         if chosen:
             cost = sum(lost_work(books, victim) for victim in chosen)
             if best is None or (cost, bin_id) < best[:2]:
                 best = (cost, bin_id, chosen)
-    return [] if best is None else best[2]
+    if best is None:
+        return []
+    by_us = books.now_us + slack_us - policy.hard_us
+    if not policy.waits_for_saves:
+        return best[2]
+    return _now(books, best[2], [one for one in best[2] if not _saves_by(books, one, by_us)])
 
 
-def may_be_preempted(victim: TaskBook, slack_us: int, policy: Policy) -> bool:
+def victims_for_window(books: Books, book: TaskBook) -> list[TaskBook]:
+    """Who must end now for a Tier 3 task to start in its window, which has begun."""
+    demand, policy = book.plan.demand, books.policy
+    if not policy.preempts:
+        return []
+    can_wait = can_make_room(books, book)
+
+    def fits(gone: set[str]) -> bool:
+        kept = admitting.kept_now(books, book, gone, heeds_windows=False)
+        return kept is None and books.room.fits_without(demand, gone)
+
+    if fits(books.stopping()):
+        return []
+    candidates = []
+    for task_id in books.holding:
+        other = books.tasks[task_id]
+        if other.plan.tier == 3 and other.state is TaskState.RUNNING and other.saved_us is not None:
+            began_us = other.attempt_started_us
+            assert began_us is not None, f"{task_id} saved before it began"
+            if not can_wait or books.now_us - began_us >= policy.slice_us:
+                candidates.append(other)
+    chosen = _choose(books, candidates, fits)
+    return _now(books, chosen, [one for one in chosen if _has_just_saved(books, one)])
+
+
+def _now(books: Books, chosen: list[TaskBook], at_once: list[TaskBook]) -> list[TaskBook]:
+    """Who is stopped at once; the other chosen ones are when they have saved."""
+    books.awaits_saves |= len(at_once) < len(chosen)
+    return at_once
+
+
+def may_be_preempted(books: Books, victim: TaskBook, slack_us: int) -> bool:
     """Whether a Tier 1 task with so much slack may take this one's room."""
+    policy: Policy = books.policy
     if victim.plan.tier == 1 or victim.state not in (TaskState.RUNNING, TaskState.STARTING):
         return False
     if victim.preempted >= policy.spared_after and slack_us >= policy.desperate_us:
-        return False
+        return policy.waits_for_saves and slack_us < policy.soft_us and _has_just_saved(books, victim)
     limit_us = policy.hard_us if victim.plan.checkpoint_every_us is None else policy.soft_us
     return slack_us < limit_us
 
 
 def lost_work(books: Books, victim: TaskBook) -> int:
     """Core-microseconds that are lost if it ends now."""
+    return (books.now_us - _kept_us(books, victim)) * max(victim.plan.demand.cpu_milli, 1)
+
+
+def _kept_us(books: Books, victim: TaskBook) -> int:
+    """Until when the work of its present attempt is saved."""
     began_us = books.now_us if victim.attempt_started_us is None else victim.attempt_started_us
-    kept_us = began_us if victim.saved_us is None else max(began_us, victim.saved_us)
-    return (books.now_us - kept_us) * max(victim.plan.demand.cpu_milli, 1)
+    return began_us if victim.saved_us is None else max(began_us, victim.saved_us)
 
 
-def _choose(books: Books, book: TaskBook, candidates: Sequence[TaskBook]) -> list[TaskBook]:
+def _has_just_saved(books: Books, victim: TaskBook) -> bool:
+    return victim.saved_us is not None and books.now_us - victim.saved_us <= FRESH_US
+
+
+def _saves_by(books: Books, victim: TaskBook, by_us: int) -> bool:
+    """Whether it is worth waiting for its next checkpoint: it comes by then, and is not overdue."""
+    every_us = victim.plan.checkpoint_every_us
+    if every_us is None or _has_just_saved(books, victim):
+        return False
+    return books.now_us <= _kept_us(books, victim) + every_us + FRESH_US <= by_us
+
+
+def _choose(books: Books, candidates: Sequence[TaskBook], fits: Callable[[set[str]], bool]) -> list[TaskBook]:
     ordered = sorted(candidates, key=lambda one: (-one.plan.tier, lost_work(books, one), one.plan.task_id))
     gone = books.stopping()
     chosen: list[TaskBook] = []
     for victim in ordered:
         chosen.append(victim)
         gone.add(victim.plan.task_id)
-        if books.room.fits_without(book.plan.demand, gone):
+        if fits(gone):
             break
     else:
         return []
     for victim in sorted(chosen, key=lambda one: (one.plan.tier, -lost_work(books, one), one.plan.task_id)):
         if len(chosen) == 1:
             break
-        if books.room.fits_without(book.plan.demand, gone - {victim.plan.task_id}):
+        if fits(gone - {victim.plan.task_id}):
             gone.discard(victim.plan.task_id)
             chosen.remove(victim)
     return chosen

@@ -16,6 +16,7 @@ BIN_US = 5 * MINUTE_US
 PROMISED_BINS_AT_MOST = 12 * 24 * 7  # a job that may take longer than a week is promised a week
 
 POOL = "pool:"  # before a pool's name, for a pool may be called "cpu"
+Bins = dict[str, dict[int, int]]  # resource -> bin of time -> amount
 Amounts = tuple[tuple[str, int], ...]  # resource -> amount: "cpu", "memory", "gpu", or POOL and a name
 
 
@@ -32,6 +33,28 @@ def said_of(name: str) -> str:
     return f"pool {name.removeprefix(POOL)!r}" if name.startswith(POOL) else name
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What does not change of Tier 1's unfinished work between two plans: arrays by number of task, the most urgent first.
+
+    It is never changed, only replaced.
+    """
+
+    policy: object  # for which it was laid out
+    task_ids: tuple[str, ...]
+    names: tuple[str, ...]  # the resources in the fields of a packed vector; cores first
+    needs: list[int]  # packed, with the cores once more behind the others
+    cores: list[int]  # of each, in milli-cores
+    takes: list[int]  # how long each is planned to take
+    due: list[
+        int
+    ]  # when each must have ended for all deadlines at it and after it; NEVER_US if there are none
+    before: list[list[int]]
+    outside: list[list[str]]  # tasks before it that are not in the frame
+    after: list[list[int]]
+    part: list[int]  # a number for what hangs together
+
+
 @dataclass(slots=True)
 class Reservation:
     """Tier 1's planned use and the lower tiers' promised use of each resource, by bin of time.
@@ -42,8 +65,10 @@ class Reservation:
 
     made_us: int = -1
     is_stale: bool = True
+    frame: Frame | None = None  # None = to be laid out anew
     planned: dict[str, dict[int, int]] = field(default_factory=dict)
-    promised: dict[str, dict[int, int]] = field(default_factory=dict)  # the sum of promises and windows
+    promised: dict[str, dict[int, int]] = field(default_factory=dict)  # the sum of promises
+    windowed: dict[str, dict[int, int]] = field(default_factory=dict)  # the sum of windows
     promises: dict[str, tuple[Amounts, int, int]] = field(
         default_factory=dict
     )  # task -> amounts, bins [from, to)
@@ -52,71 +77,70 @@ class Reservation:
     def promise(self, task_id: str, amounts: Amounts, first: int, count: int) -> None:
         """A lower task that cannot checkpoint has begun: these bins are its own until it ends."""
         self.promises[task_id] = amounts, first, first + min(count, PROMISED_BINS_AT_MOST)
-        self._add(*self.promises[task_id], 1)
+        _add(self.promised, *self.promises[task_id], 1)
 
     def end(self, task_id: str) -> None:
         """The task has ended; what was promised to it is free again."""
         found = self.promises.pop(task_id, None)
         if found is not None:
-            self._add(*found, -1)
+            _add(self.promised, *found, -1)
 
     def open_window(self, task_id: str, amounts: Amounts, first: int, count: int) -> None:
         """A task that has waited too long may start in bin `first`, and others keep out of its way."""
         self.windows[task_id] = amounts, first, first + min(count, PROMISED_BINS_AT_MOST)
-        self._add(*self.windows[task_id], 1)
+        _add(self.windowed, *self.windows[task_id], 1)
 
     def close_window(self, task_id: str) -> tuple[Amounts, int, int] | None:
         """The task starts, or its window is to be looked for anew; the window that it had."""
         found = self.windows.pop(task_id, None)
         if found is not None:
-            self._add(*found, -1)
+            _add(self.windowed, *found, -1)
         return found
-
-    def windowed(self, name: str, place: int) -> int:
-        """How much of a resource the open windows keep in a bin."""
-        kept = 0
-        for amounts, first, last in self.windows.values():
-            if first <= place < last:
-                kept += dict(amounts).get(name, 0)
-        return kept
 
     def fork(self) -> Reservation:
         """The same reservation, going its own way. The plan is never changed, only replaced: it is shared."""
         return replace(
             self,
             promised={name: dict(bins) for name, bins in self.promised.items()},
+            windowed={name: dict(bins) for name, bins in self.windowed.items()},
             promises=dict(self.promises),
             windows=dict(self.windows),
         )
 
-    def _add(self, amounts: Amounts, first: int, last: int, sign: int) -> None:
-        for name, amount in amounts:
-            bins = self.promised.setdefault(name, {})
-            for place in range(first, last):
-                left = bins.get(place, 0) + sign * amount
-                if left:
-                    bins[place] = left
-                else:
-                    bins.pop(place, None)
-
     def blocks(
-        self, amounts: Amounts, capacity: dict[str, int], first: int, count: int
+        self, amounts: Amounts, capacity: dict[str, int], first: int, count: int, *, heeds_windows: bool
     ) -> tuple[str, int] | None:
         """The first (resource, bin) of `count` bins from `first` in which the amounts do not fit; None if they do."""
         for name, amount in amounts:
             planned, promised = self.planned.get(name, {}), self.promised.get(name, {})
-            if not planned and not promised:
+            windowed = self.windowed.get(name, {}) if heeds_windows else {}
+            if not planned and not promised and not windowed:
                 continue
             spare = capacity.get(name, 0) - amount
             for place in range(first, first + min(count, PROMISED_BINS_AT_MOST)):
-                if planned.get(place, 0) + promised.get(place, 0) > spare:
+                if planned.get(place, 0) + promised.get(place, 0) + windowed.get(place, 0) > spare:
                     return name, place
         return None
 
     def check(self) -> None:
         """Assert that what is promised is the sum of the promises and the windows."""
-        own = Reservation()
-        for amounts, first, last in (*self.promises.values(), *self.windows.values()):
-            own._add(amounts, first, last, 1)
-        kept = {name: bins for name, bins in self.promised.items() if bins}
-        assert kept == {name: bins for name, bins in own.promised.items() if bins}, "promised use has drifted"
+        for what, said, entries in (
+            ("promised", self.promised, self.promises),
+            ("windowed", self.windowed, self.windows),
+        ):
+            sums: Bins = {}
+            for amounts, first, last in entries.values():
+                _add(sums, amounts, first, last, 1)
+            kept, own = ({name: bins for name, bins in one.items() if bins} for one in (said, sums))
+            assert kept == own, f"{what} use has drifted"
+
+
+def _add(to: Bins, amounts: Amounts, first: int, last: int, sign: int) -> None:
+    for name, amount in amounts:
+        bins = to.setdefault(name, {})
+        for place in range(first, last):
+            left = bins.get(place, 0) + sign * amount
+            if left:
+                bins[place] = left
+            else:
+                bins.pop(place, None)

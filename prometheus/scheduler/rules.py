@@ -43,6 +43,11 @@ def what_after_failure(plan: TaskPlan, failure: Failure, failures: int, lost: in
     return None, f"given up after {failures} failed {'attempt' if failures == 1 else 'attempts'}"
 
 
+def keeps_its_age(failure: Failure, saved_us: int | None) -> bool:
+    """Whether a task waits on as if the attempt that ended so had not been: nothing was saved, by no fault of its own."""
+    return failure in (Failure.PREEMPTED, Failure.LOST) and saved_us is None
+
+
 def mode_after(plan: TaskPlan, failures: int) -> str:
     """The mode that an attempt runs in after so many counted failures."""
     rung = failures - plan.retries - 1
@@ -87,13 +92,19 @@ def is_hopeless_in_full(plan: TaskPlan, last_failure: Failure | None, slack_us: 
     return has_failed and may_degrade and not can_be_in_time(plan, slack_us)
 
 
-def latest_start(plan: TaskPlan, downstream_us: int) -> int:
+def deadline_that_counts(plan: TaskPlan, opened_us: int) -> int | None:
+    """Its deadline, if that was still to come when its run was opened: runs of past sessions have no hurry."""
+    return None if plan.deadline_us is None or plan.deadline_us <= opened_us else plan.deadline_us
+
+
+def latest_start(plan: TaskPlan, opened_us: int, downstream_us: int) -> int:
     """Instant by which the task must start for its deadline and those downstream to be met; NEVER_US if there is none.
 
-    `downstream_us` is the earliest latest start of the tasks after it. Source: the backward pass of the critical path
-    method with the cautious (q80) duration.
+    `opened_us` is when its run was opened. `downstream_us` is the earliest latest start of the tasks after it. Source:
+    the backward pass of the critical path method with the cautious (q80) duration.
     """
-    due = downstream_us if plan.deadline_us is None else min(downstream_us, plan.deadline_us)
+    deadline_us = deadline_that_counts(plan, opened_us)
+    due = downstream_us if deadline_us is None else min(downstream_us, deadline_us)
     return due if due >= NEVER_US else due - plan.cautious_us
 
 

@@ -48,7 +48,7 @@ class TaskRow:
         0  # attempts up to this number no longer count against the retries (an operator asked again)
     )
     not_before_us: int | None = None
-    ready_us: int | None = None  # when it last became ready
+    ready_us: int | None = None  # since when it waits for its turn, or waited for the last one
     started_us: int | None = None  # start of the first attempt
     ended_us: int | None = None
     refusal: str | None = None  # why it could not start when last looked at; None once it starts

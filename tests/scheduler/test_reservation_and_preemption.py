@@ -3,88 +3,28 @@ expected decisions; the close is the release of the night's Tier 1 work."""
 
 from __future__ import annotations
 
-from nights import machine, run_of, task, tid
+from nights import machine, run_of, tid
+from tiers import begun, due_with, made_room, night, opens, refused, started, stopped, timed, turn
 
 from prometheus.core.demand import Bin, Capacity, Demand
 from prometheus.core.instants import MINUTE_US
 from prometheus.scheduler.core import Scheduler
-from prometheus.scheduler.decisions import Decision, RefuseStart, StartAttempt, StopAttempt
+from prometheus.scheduler.decisions import StartAttempt, StopAttempt
 from prometheus.scheduler.events import (
     AttemptCheckpointed,
-    AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
     CapacityChanged,
-    Event,
-    Failure,
     RunOpened,
     TaskAsked,
     TimePassed,
     Verb,
 )
 from prometheus.scheduler.plan import TaskPlan
-from prometheus.scheduler.policies import STRICT, Policy
+from prometheus.scheduler.policies import STRICT
 from prometheus.scheduler.states import StopCause, TaskState
 
 CLOSE_US = 1_000 * MINUTE_US
-Pools = tuple[tuple[str, int], ...]
-
-
-def timed(job: str, *after: str, minutes: int = 60, **fields: object) -> TaskPlan:
-    """A task that takes `minutes`, and is known to take just that."""
-    us = minutes * MINUTE_US
-    values: dict[str, object] = {"typical_us": us, "cautious_us": us, "late_us": us}
-    return task(job, *after, **{**values, **fields})  # type: ignore[arg-type]  # fields of the dataclass by name
-
-
-def due_with(job: str, slack_min: int, at_us: int = 0, **fields: object) -> TaskPlan:
-    """A Tier 1 task of ten minutes that at `at_us` has so much slack."""
-    deadline_us = at_us + (slack_min + 10) * MINUTE_US
-    return timed(job, minutes=10, deadline_us=deadline_us, **fields)  # type: ignore[arg-type]
-
-
-def night(
-    *tasks: TaskPlan, at_us: int = 0, capacity: Capacity | None = None, policy: Policy | None = None
-) -> Scheduler:
-    scheduler = Scheduler() if policy is None else Scheduler(policy=policy)
-    scheduler.handle([CapacityChanged(at_us, capacity or machine(4)), RunOpened(at_us, run_of(*tasks))])
-    return scheduler
-
-
-def opens(scheduler: Scheduler, *tasks: TaskPlan, at_us: int, run: str = "late.2026-03-02") -> list[Decision]:
-    return turn(scheduler, RunOpened(at_us, run_of(*tasks, run=run)))
-
-
-def turn(scheduler: Scheduler, *events: Event) -> list[Decision]:
-    decisions = scheduler.handle(list(events))
-    scheduler.check_invariants(is_thorough=True)
-    return decisions
-
-
-def begun(*jobs: str, at_us: int = 0) -> list[Event]:
-    return [AttemptStarted(at_us, tid(job), 1) for job in jobs]
-
-
-def made_room(scheduler: Scheduler, decisions: list[Decision], at_us: int) -> list[Decision]:
-    """What follows when every attempt that was told to stop has ended."""
-    facts = [
-        AttemptFailed(at_us, d.task_id, d.attempt, Failure.PREEMPTED, "made room")
-        for d in decisions
-        if isinstance(d, StopAttempt)
-    ]
-    return turn(scheduler, *facts)
-
-
-def started(decisions: list[Decision]) -> list[str]:
-    return [d.task_id.rsplit(".", 1)[1] for d in decisions if isinstance(d, StartAttempt)]
-
-
-def stopped(decisions: list[Decision]) -> list[str]:
-    return [d.task_id.rsplit(".", 1)[1] for d in decisions if isinstance(d, StopAttempt)]
-
-
-def refused(decisions: list[Decision]) -> dict[str, str]:
-    return {d.task_id.rsplit(".", 1)[1]: d.reason for d in decisions if isinstance(d, RefuseStart)}
 
 
 def the_close(cores: float = 4) -> TaskPlan:
@@ -141,8 +81,8 @@ def test_what_was_kept_waiting_starts_when_tier_1_is_done() -> None:
 
 
 def test_the_smallest_cap_that_meets_the_deadlines_is_kept_and_no_more() -> None:
-    """Four tasks of one core and an hour take two hours on two cores: enough, if 20 minutes are to spare after that."""
-    for due_min, is_admitted in ((24 * 60, True), (140, True), (139, False), (81, False)):
+    """Four tasks of one core and an hour take two hours on two cores: enough, if an hour is to spare after that."""
+    for due_min, is_admitted in ((24 * 60, True), (180, True), (179, False), (121, False)):
         work = [timed(job, release_us=CLOSE_US, deadline_us=CLOSE_US + due_min * MINUTE_US) for job in "abcd"]
         before_us = CLOSE_US - 10 * MINUTE_US
         scheduler = night(*work, at_us=before_us)
@@ -191,10 +131,11 @@ def test_pools_are_kept_as_cores_are() -> None:
 # --- who makes room ---
 
 
-def test_a_blocked_task_takes_room_from_what_checkpoints_at_75_minutes_of_slack_and_from_others_at_45() -> (
+def test_a_blocked_task_takes_room_from_what_checkpoints_at_two_hours_of_slack_and_from_others_at_45_minutes() -> (
     None
 ):
-    for every_us, limit_min in ((15 * MINUTE_US, 75), (None, 45)):
+    """What checkpoints saves only every two hours, and there is no time to wait for that."""
+    for every_us, limit_min in ((120 * MINUTE_US, 120), (None, 45)):
         low = timed("low", minutes=600, tier=3, cpu=4, checkpoint_every_us=every_us)
         scheduler = night(low)
         turn(scheduler, *begun("low"))
@@ -210,6 +151,27 @@ def test_a_blocked_task_takes_room_from_what_checkpoints_at_75_minutes_of_slack_
         (stop,) = [d for d in turn(scheduler, TimePassed(at_us)) if isinstance(d, StopAttempt)]
         assert (stop.cause, stop.reason) == (StopCause.PREEMPTED, "makes room for late.2026-03-02.urgent")
         assert started(made_room(scheduler, [stop], at_us + 1)) == ["urgent"]
+
+
+def test_one_that_checkpoints_is_stopped_just_after_it_has_saved_if_it_saves_in_time() -> None:
+    """It began at 0 and saves after 20 minutes. With 70 minutes of slack there are 25 until 45 are left; with 60, 15."""
+    for slack_min, is_waited_for in ((70, True), (60, False), (44, False)):
+        scheduler = night(timed("low", minutes=600, tier=3, cpu=4, checkpoint_every_us=20 * MINUTE_US))
+        turn(scheduler, *begun("low"))
+        decisions = opens(scheduler, due_with("urgent", slack_min, run="late.2026-03-02"), at_us=0)
+        assert stopped(decisions) == ([] if is_waited_for else ["low"]), slack_min
+        if is_waited_for:
+            saved = AttemptCheckpointed(20 * MINUTE_US, tid("low"), 1, "null")
+            assert stopped(turn(scheduler, TimePassed(19 * MINUTE_US))) == []
+            assert stopped(turn(scheduler, saved)) == ["low"]
+
+
+def test_one_that_does_not_save_when_it_should_is_not_waited_for() -> None:
+    scheduler = night(timed("low", minutes=600, tier=3, cpu=4, checkpoint_every_us=20 * MINUTE_US))
+    turn(scheduler, *begun("low"))
+    assert stopped(opens(scheduler, due_with("urgent", 70, run="late.2026-03-02"), at_us=0)) == []
+    assert stopped(turn(scheduler, TimePassed(22 * MINUTE_US))) == []
+    assert stopped(turn(scheduler, TimePassed(22 * MINUTE_US + 1))) == ["low"]
 
 
 def test_the_least_work_is_lost_counted_from_the_last_checkpoint_times_cores() -> None:
@@ -262,6 +224,19 @@ def test_nobody_is_stopped_for_what_would_not_fit_even_then() -> None:
     )
 
 
+def test_a_run_of_a_past_session_hurries_nobody() -> None:
+    """Its deadline had passed when it was opened: it is Tier 1 and goes first, and stops nobody."""
+    at_us = 600 * MINUTE_US
+    scheduler = night(timed("low", minutes=900, tier=3, cpu=4, checkpoint_every_us=MINUTE_US), at_us=at_us)
+    turn(scheduler, *begun("low", at_us=at_us))
+    past = timed("past", minutes=10, deadline_us=at_us, run="late.2026-03-02")
+    assert stopped(opens(scheduler, past, at_us=at_us)) == []
+    assert stopped(turn(scheduler, TimePassed(at_us + 300 * MINUTE_US))) == []
+    tonight = timed("tonight", minutes=10, deadline_us=at_us + 320 * MINUTE_US, run="now.2026-03-02")
+    late_us = at_us + 310 * MINUTE_US
+    assert stopped(opens(scheduler, tonight, at_us=late_us, run="now.2026-03-02")) == ["low"]
+
+
 def test_a_task_that_made_room_three_times_is_spared_unless_slack_is_under_a_quarter_of_an_hour() -> None:
     scheduler = night(timed("low", minutes=600, tier=3, cpu=4, checkpoint_every_us=MINUTE_US))
     for number in range(3):
@@ -296,35 +271,6 @@ def test_a_policy_without_preemption_leaves_everyone_alone() -> None:
     scheduler = night(timed("low", tier=3, cpu=4, checkpoint_every_us=MINUTE_US), policy=STRICT)
     turn(scheduler, *begun("low"))
     assert stopped(opens(scheduler, due_with("urgent", -5, run="late.2026-03-02"), at_us=0)) == []
-
-
-# --- nothing starves ---
-
-
-def test_a_wide_task_that_has_waited_three_hours_gets_a_window_that_smaller_ones_keep_out_of() -> None:
-    """Two cores are busy until 04:00; the wide task gets a window from then, and what would end later is refused."""
-    scheduler = night(timed("busy", minutes=235, tier=2, cpu=2), timed("wide", minutes=60, tier=3, cpu=4))
-    turn(scheduler, *begun("busy"))
-    after_us = 181 * MINUTE_US
-    for job, minutes, is_admitted in (("short", 40, True), ("long", 120, False)):
-        run = f"{job}.2026-03-02"
-        decisions = opens(scheduler, timed(job, minutes=minutes, tier=2, run=run), at_us=after_us, run=run)
-        assert bool(started(decisions)) is is_admitted, job
-    early = night(timed("busy", minutes=235, tier=2, cpu=2), timed("wide", minutes=60, tier=3, cpu=4))
-    late = timed("long", minutes=120, tier=2, run="late.2026-03-02")
-    assert started(opens(early, late, at_us=120 * MINUTE_US)) == ["long"], (
-        "before three hours nobody keeps out"
-    )
-
-
-def test_an_open_window_keeps_out_what_can_checkpoint_too_and_closes_when_its_task_leaves() -> None:
-    scheduler = night(timed("busy", minutes=235, tier=2, cpu=2), timed("wide", minutes=60, tier=3, cpu=4))
-    turn(scheduler, *begun("busy"))
-    late_us = 241 * MINUTE_US  # busy runs longer than was promised to it, in what is the wide task's window
-    small = timed("small", tier=2, checkpoint_every_us=MINUTE_US, run="late.2026-03-02")
-    assert "small" in refused(opens(scheduler, small, at_us=late_us))
-    gone = turn(scheduler, TaskAsked(late_us, tid("wide"), Verb.CANCEL, "no more", "ann"))
-    assert started(gone) == ["small"]
 
 
 # --- machines ---
@@ -391,12 +337,11 @@ def test_who_holds_the_pool_makes_room_also_from_another_bin() -> None:
 def test_nothing_is_kept_from_a_lower_task_that_tier_1_waits_for() -> None:
     """What Tier 1 was expected to need for four minutes it needs for twenty seconds. Nobody plans anew before five are
     over: until then an unrelated task is kept waiting, but not one without which Tier 1 cannot go on."""
-    wide = Demand(cpu_milli=3_000)
-    first = timed("first", minutes=2, demand=wide, deadline_us=60 * MINUTE_US)
-    second = timed("second", "first", minutes=2, demand=wide, deadline_us=60 * MINUTE_US)
+    first = timed("first", minutes=2, cpu=2, deadline_us=60 * MINUTE_US)
+    second = timed("second", "first", minutes=2, cpu=4, deadline_us=60 * MINUTE_US)
     needed = timed("needed", "second", minutes=1, tier=2)
     last = timed("last", "needed", minutes=1, deadline_us=60 * MINUTE_US)
-    other = timed("other", minutes=1, tier=2)
+    other = timed("other", minutes=1, tier=2, cpu=2)
     scheduler = night(first, second, needed, last, other)
     turn(scheduler, *begun("first"))
     turn(scheduler, AttemptSucceeded(MINUTE_US // 6, tid("first"), 1))
