@@ -5,7 +5,7 @@ PYTHON  ?= python3
 SESSION ?= 2016-06-24
 VENV    := .venv
 BIN     := $(VENV)/bin
-BENCHES ?= $(firstword $(wildcard bench/throughput.py bench/floor.py)) $(wildcard bench/calendars.py)
+BENCHES ?= $(firstword $(wildcard bench/throughput.py bench/floor.py)) $(wildcard bench/calendars.py) $(wildcard bench/simulation.py)
 
 # One stamp for each set of packages, named by the content of its lock and of our own package data: when these change,
 # it installs again; a new checkout with new file times does not.

@@ -30,6 +30,7 @@ from prometheus.orchestrator.simulation.refusing import (
     refused,
     sentences,
 )
+from prometheus.orchestrator.simulation.uncollected import without_collection
 from prometheus.pipelines.checking import describe_cycle, topological, why_never
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.quantiles import quantile
@@ -168,6 +169,7 @@ def read_workload(path: Path) -> Workload:
     return make_workload(given, str(path))
 
 
+@without_collection()  # a million tasks are no circles of garbage
 def make_workload(given: object, name: str = "the workload") -> Workload:
     """The workload that plain values say; `UserError` that lists its faults."""
     try:
