@@ -17,7 +17,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from prometheus.forecast.arrivals import Arrival, Arrivals
 from prometheus.forecast.calibration import AS_DRAWN, Calibration, learn
 from prometheus.forecast.durations import Curve
 from prometheus.forecast.foresee import Outlook, foresee
-from prometheus.forecast.scoring import Foretold, alarms, score
+from prometheus.forecast.scoring import Foretold, alarms, falling, score
 from prometheus.forecast.shared import learned_spread
 from prometheus.forecast.world import World
 from prometheus.orchestrator.simulation.workload import Workload, make_workload
@@ -273,15 +273,17 @@ def report(rows: Sequence[Row]) -> str:
             f"recalibrated on the first half (slope {calibration.slope:.2f}, shift {calibration.shift:.2f}): "
             f"ECE on the second {before:.3f} -> {then:.3f}"
         )
-    lines += ["", f"alarm when P(miss) is at least so much, from {ALARM_FROM_MIN} min after the close on:"]
+    lines += ["", f"alarm from {ALARM_FROM_MIN} min after the close on, when P(miss) is at least"]
     alarmed = foretold([row for row in rows if row.after_min >= ALARM_FROM_MIN], "forecast")
     missed = len({(row.seed, row.market) for row in rows if row.missed})
     kept = len({(row.seed, row.market) for row in rows}) - missed
-    for at_least in (0.3, 0.4, 0.5, 0.6, 0.7):
+    rules: list[tuple[str, float | Callable[[int], float]]] = [("falling", falling)]
+    rules += [(f"{share:.1f}", share) for share in (0.3, 0.4, 0.5, 0.6, 0.7)]
+    for name, at_least in rules:
         said = alarms(alarmed, at_least, LEAD_MIN * MINUTE_US)
         lead = "-" if said.median_lead_us is None else f"{said.median_lead_us // MINUTE_US} min"
         lines.append(
-            f"  {at_least:.1f}: {said.in_time} of {missed} misses said at least {LEAD_MIN} min before (median {lead}), "
+            f"  {name:>7}: {said.in_time} of {missed} misses said at least {LEAD_MIN} min before (median {lead}), "
             f"{said.in_vain} of {kept} kept promises alarmed in vain"
         )
     return "\n".join(lines)

@@ -7,13 +7,16 @@ often it was said in vain.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 
+from prometheus.core.instants import MINUTE_US
 from prometheus.scheduler.events import ForecastMade
 
 BINS = 10
+EARLY_US, LATE_US = 135 * MINUTE_US, 60 * MINUTE_US  # before the deadline
+EARLY_FROM, LATE_FROM = 0.7, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Alarms:
-    """What a rule "alarm when P(miss) is at least so much" would have said, once a promise."""
+    """What an alarm rule would have said, once a promise."""
 
     missed: int
     kept: int
@@ -99,13 +102,29 @@ def score(foretold: Sequence[Foretold], bins: int = BINS) -> Score:
     )
 
 
-def alarms(foretold: Iterable[Foretold], at_least: float, lead_us: int = 0) -> Alarms:
-    """What the rule would have said. An alarm less than `lead_us` before its deadline comes too late to count."""
+def falling(lead_us: int) -> float:
+    """The P(miss) from which we would alarm so long before the deadline: 0.7 at 135 minutes, falling to 0.3 at 60.
+
+    Long before, most dangers pass by themselves and an alarm needs certainty; at the last moment at which something can
+    still be done, three in ten are reason enough.
+    """
+    passed = (EARLY_US - lead_us) / (EARLY_US - LATE_US)
+    return EARLY_FROM + (LATE_FROM - EARLY_FROM) * min(max(passed, 0.0), 1.0)
+
+
+def alarms(
+    foretold: Iterable[Foretold], at_least: float | Callable[[int], float], lead_us: int = 0
+) -> Alarms:
+    """What the rule "alarm when P(miss) is at least so much" would have said; how much may depend on the time left.
+
+    An alarm less than `lead_us` before its deadline comes too late to count.
+    """
     first: dict[str, int] = {}  # promise -> lead of its first alarm
     outcome: dict[str, bool] = {}
     for one in foretold:
         outcome[one.slo_id] = one.missed
-        if one.miss >= at_least and one.lead_us >= lead_us:
+        threshold = at_least(one.lead_us) if callable(at_least) else at_least
+        if one.miss >= threshold and one.lead_us >= lead_us:
             first[one.slo_id] = max(first.get(one.slo_id, 0), one.lead_us)
     leads = sorted(lead for slo_id, lead in first.items() if outcome[slo_id])
     missed = sum(outcome.values())

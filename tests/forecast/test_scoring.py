@@ -4,7 +4,7 @@ import pytest
 
 from prometheus.core.instants import MINUTE_US
 from prometheus.forecast.calibration import AS_DRAWN, learn
-from prometheus.forecast.scoring import Foretold, alarms, judged, score
+from prometheus.forecast.scoring import Foretold, alarms, falling, judged, score
 from prometheus.scheduler.events import ForecastMade, SloForecast
 
 
@@ -48,6 +48,18 @@ def test_an_alarm_that_comes_too_late_is_none_and_one_in_vain_is_counted_once() 
     assert in_time.median_lead_us == 120 * MINUTE_US
     assert alarms(told, 0.5).recall == 1.0
     assert alarms([], 0.5).recall is None
+
+
+def test_early_alarms_need_more_certainty_than_the_last_that_can_still_help() -> None:
+    assert [falling(minutes * MINUTE_US) for minutes in (300, 135, 60, 0)] == [0.7, 0.7, 0.3, 0.3]
+    told = [
+        said("early doubt", 0.5, False, 135),
+        said("early doubt", 0.2, False, 60),
+        said("late doubt", 0.2, True, 135),
+        said("late doubt", 0.5, True, 60),
+    ]
+    found = alarms(told, falling, 60 * MINUTE_US)
+    assert (found.recall, found.false_alarms) == (1.0, 0.0)
 
 
 def test_forecasts_are_judged_by_their_outcomes_and_none_that_came_after_its_deadline() -> None:
