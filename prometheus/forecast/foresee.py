@@ -100,7 +100,9 @@ class _Ahead:
             *(_ended(one, now_us) for one in here if one.state is TaskState.STOPPING),
         ]
         policy = scheduler.policy
-        self._policy = replace(policy, replan_us=max(policy.replan_us, outlook.replan_us))
+        if outlook.replan_us > policy.replan_us:
+            policy = replace(policy, replan_us=outlook.replan_us, replans_at_once=False)
+        self._policy = policy
         opened = (task for event in first if isinstance(event, RunOpened) for task in event.run.tasks)
         plans = (*(one.plan for one in here), *opened)
         self._timeouts = {plan.task_id: plan.timeout_us for plan in plans if plan.timeout_us is not None}

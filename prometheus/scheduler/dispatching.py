@@ -89,7 +89,8 @@ def _make_room(books: Books, blocked: list[TaskBook]) -> bool:
         for victim in victims:
             stop(books, victim, StopCause.PREEMPTED, f"makes room for {book.plan.task_id}")
         if victims:
-            books.reservation.is_stale = has_ended = True
+            has_ended = True
+            books.reservation.is_stale |= books.policy.replans_at_once
             continue
         if book.latest_start_us >= NEVER_US:
             continue
