@@ -35,7 +35,9 @@ class Policy:
     caution: float = 0.5  # the reservation plans with durations so far on the way from q50 to q80
     margin_us: int = 60 * MINUTE_US  # what its plan must have to spare before each deadline
     replan_us: int = 5 * MINUTE_US
-    replans_at_once: bool = True  # after a preemption; False = when it is due, which is enough for looking ahead
+    replans_at_once: bool = (
+        True  # after a preemption; False = when it is due, which is enough for looking ahead
+    )
     patience_us: int = 3 * HOUR_US  # a Tier 3 task that waits longer gets a window of its own
     windows: int = 4
     slice_us: int = (
