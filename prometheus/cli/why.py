@@ -234,6 +234,7 @@ def _promise_json(said: SloForecast) -> dict[str, Json]:
         "p90": _iso(said.p90_us),
         "p99": _iso(said.p99_us),
         "critical": [{"task_id": task_id, "share": share} for task_id, share in said.critical],
+        "known": said.known,
     }
 
 

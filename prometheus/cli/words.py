@@ -138,6 +138,7 @@ def forecast_json(foreseen: Foreseen | None) -> dict[str, Json] | None:
         "made_at": iso(foreseen.made_us),
         "samples": foreseen.samples,
         "critical": [{"task_id": task_id, "share": share} for task_id, share in said.critical],
+        "known": said.known,
     }
 
 

@@ -165,7 +165,7 @@ class _Tally:
         return Forecast(
             made_us,
             samples,
-            tuple(self._slo(slo, outlook.calibration.of(drawn[slo.slo_id]), samples) for slo in self._slos),
+            tuple(self._slo(slo, outlook, drawn[slo.slo_id], samples) for slo in self._slos),
             {
                 task_id: TaskForecast(_at(self._starts[task_id], 0.5), _at(ends, 0.5), _at(ends, 0.9))
                 for task_id, ends in self._ends.items()
@@ -173,18 +173,30 @@ class _Tally:
             drawn,
         )
 
-    def _slo(self, slo: SloPlan, miss: float, samples: int) -> SloForecast:
+    def _slo(self, slo: SloPlan, outlook: Outlook, drawn: float, samples: int) -> SloForecast:
         finishes = self._finishes[slo.slo_id]
         counted = self._critical[slo.slo_id].items()
         found = sorted((-count, task_id) for task_id, count in counted if not is_expected(task_id))
         return SloForecast(
             slo.slo_id,
-            miss,
+            outlook.calibration.of(drawn),
             _at(finishes, 0.5),
             _at(finishes, 0.9),
             _at(finishes, 0.99),
             tuple((task_id, -count / samples) for count, task_id in found[:CRITICAL_AT_MOST]),
+            self._known(slo, outlook),
         )
+
+    def _known(self, slo: SloPlan, outlook: Outlook) -> float:
+        """The share of the open tasks that a promise waits for, its own and those before them, that have a history."""
+        waited_for = dict.fromkeys(task_id for task_id in slo.task_ids if task_id in self._plans)
+        queue = list(waited_for)
+        for task_id in queue:  # grows while it is walked
+            for before in self._plans[task_id].after:
+                if before in self._plans and before not in waited_for:
+                    waited_for[before] = None
+                    queue.append(before)
+        return sum(bool(outlook.histories.get(task_id)) for task_id in queue) / len(queue) if queue else 1.0
 
 
 def _ended(one: Standing, now_us: int) -> AttemptFailed:

@@ -392,6 +392,7 @@ def _slo_forecast_to_json(said: SloForecast) -> Json:
         "p90_us": said.p90_us,
         "p99_us": said.p99_us,
         "critical": said.critical,
+        "known": said.known,
     }
 
 
@@ -401,7 +402,7 @@ def _foreseen_of(o: Json) -> Foreseen:
 
 def _slo_forecast_of(o: Json) -> SloForecast:
     critical = tuple((task_id, share) for task_id, share in o["critical"])
-    return SloForecast(o["slo_id"], o["miss"], o["p50_us"], o["p90_us"], o["p99_us"], critical)
+    return SloForecast(o["slo_id"], o["miss"], o["p50_us"], o["p90_us"], o["p99_us"], critical, o["known"])
 
 
 def _plan_to_json(plan: RunPlan) -> Json:

@@ -268,6 +268,7 @@ class _Promise(_Part):
     p90_us: _Instant | None
     p99_us: _Instant | None
     critical: list[tuple[str, _Share]]
+    known: _Share
 
 
 class _Forecast(_Part):

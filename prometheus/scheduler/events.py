@@ -131,6 +131,9 @@ class SloForecast:
     critical: tuple[
         tuple[str, float], ...
     ] = ()  # (task, share of samples in which it was critical), most first
+    known: float = (
+        1.0  # share of the tasks that it still waits for whose past is known; 0 = all of it is a guess
+    )
 
 
 @value

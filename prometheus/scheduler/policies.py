@@ -51,6 +51,7 @@ class Policy:
     doubtful_under: float = 0.75  # under it a promise that would be missed is only at risk
     heeds_forecasts: bool = False
     stale_us: int = 10 * MINUTE_US
+    known_from: float = 0.5  # a forecast that knows the past of fewer of a promise's tasks presses nobody
 
 
 RESERVING = Policy("reserving", reserves=True, preempts=True, waits_for_saves=True, heeds_forecasts=True)

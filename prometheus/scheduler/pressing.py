@@ -121,11 +121,13 @@ def _set(
 
 
 def _worst(books: Books, forecast: ForecastMade) -> SloForecast | None:
-    """The likeliest miss among the open Tier 1 promises that room can still help."""
+    """The likeliest miss among the open Tier 1 promises that room can still help, guesses left out."""
     found = [
         one
         for one in forecast.slos
-        if (slo := books.slos.get(one.slo_id)) is not None and _may_still_be_met(slo)
+        if (slo := books.slos.get(one.slo_id)) is not None
+        and _may_still_be_met(slo)
+        and one.known >= books.policy.known_from
     ]
     return max(found, key=lambda one: (one.miss, one.slo_id), default=None)
 

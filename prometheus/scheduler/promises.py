@@ -73,6 +73,8 @@ def _why(slo: SloBook, now_us: int) -> str:
     made, said = slo.foreseen, slo.foreseen.said
     age = format_duration(max(0, now_us - made.made_us) // SECOND_US * SECOND_US)
     words = f"P(miss) {said.miss:.2f} by a forecast of {made.samples} samples, {age} old"
+    if said.known < 1:
+        words += f", in which the past of {said.known:.0%} of its tasks is known"
     if not said.critical or slo.state is SloState.RECOVERED:
         return words
     causes = ", ".join(f"{task_id} ({share:.0%})" for task_id, share in said.critical[:CAUSES_TOLD])

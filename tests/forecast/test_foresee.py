@@ -250,3 +250,14 @@ def test_an_attempt_that_would_run_longer_than_it_may_is_stopped_when_it_may_not
     )
     assert made.slos[0].miss == 1
     assert ends == [[started_us + 60 * SECOND_US, started_us + 120 * SECOND_US]]
+
+
+def test_a_forecast_says_of_how_many_tasks_before_a_promise_it_knows_the_past() -> None:
+    scheduler = night(
+        {"id": "a", "tier": 1},
+        {"id": "b", "tier": 1, "after": ["a"], "deadline_s": 900},
+        {"id": "c", "tier": 3},
+    )
+    until_us = scheduler.now_us + 60 * MINUTE_US
+    made = foresee(scheduler, Outlook({"b": (60_000_000,)}), until_us=until_us, samples=2)
+    assert [one.known for one in made.slos] == [0.5]

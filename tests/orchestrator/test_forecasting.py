@@ -168,7 +168,15 @@ def test_when_it_is_well_again_the_note_is_taken_back(tmp_path: Path) -> None:
     ],
 )
 def test_an_answer_is_believed_only_so_far(change: dict[str, object]) -> None:
-    said = {"slo_id": "s", "miss": 0.5, "p50_us": 1, "p90_us": None, "p99_us": None, "critical": []}
+    said = {
+        "slo_id": "s",
+        "miss": 0.5,
+        "p50_us": 1,
+        "p90_us": None,
+        "p99_us": None,
+        "critical": [],
+        "known": 1.0,
+    }
     good = {"v": 1, "k": "ForecastMade", "at_us": 1, "made_us": 1, "samples": 5, "slos": [said]}
     assert read_answer(json.dumps(good).encode()).samples == 5
     if isinstance(change.get("slos"), list):

@@ -56,6 +56,14 @@ def forecast(at_us: int, miss: float, age_us: int = 0, slo: str = PROMISED.slo_i
     return ForecastMade(at_us, at_us - age_us, 20, (SloForecast(slo, miss, None, None, None),))
 
 
+def test_a_forecast_that_knows_the_past_of_few_tasks_presses_nobody() -> None:
+    scheduler = begun(RISK)
+    for known, expected in ((0.4, []), (0.5, [1])):
+        at_us = scheduler.now_us + 60_000_000
+        said = SloForecast(PROMISED.slo_id, 0.6, None, None, None, (), known)
+        assert levels(scheduler.handle([ForecastMade(at_us, at_us, 20, (said,))])) == expected
+
+
 def levels(decisions: Sequence[Decision]) -> list[int]:
     return [d.level for d in decisions if isinstance(d, SetPressure)]
 
