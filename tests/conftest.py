@@ -18,6 +18,10 @@ for _name in [name for name in os.environ if name.startswith("PROMETHEUS_")]:
     if _name not in {"PROMETHEUS_DATA_MIRROR", "PROMETHEUS_DATA_CACHE"}:
         del os.environ[_name]
 
+# Nor does the size of a window: output that goes to no terminal has a width of its own. (xdist's workers are told 80.)
+for _name in ("COLUMNS", "LINES"):
+    os.environ.pop(_name, None)
+
 # "ci" gives the same examples everywhere, so a red build is red for everyone; "deep" (make proof) looks for new ones.
 settings.register_profile(
     "ci",
