@@ -1,7 +1,8 @@
 """Benchmark nights: six markets' Tier 1 pipelines, Tier 2 jobs and Tier 3 backtests on one machine, from a seed.
 
     python -m bench.nights --seed 7 --load 1.0 > night.json
-    python -m bench.nights --compare --nights 20 --loads 0.7,0.85,1.0,1.2      the table of docs/simulation.md
+    python -m bench.nights --compare --nights 200         the first table of docs/simulation.md
+    python -m bench.nights --sensitivity --nights 100     the second
 
 A night has 14 hours. Durations are lognormal: sigma 0.45, a factor of the market (0.15) and a scale of the task (0.3);
 the scheduler sees 30 past durations of each task. Each market closes once and has 40 Tier 1 tasks with deadlines 155
@@ -16,15 +17,13 @@ import argparse
 import json
 import math
 import random
-import statistics
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from prometheus.orchestrator.simulation.simulate import simulate
-from prometheus.orchestrator.simulation.workload import make_workload
-from prometheus.scheduler.policies import POLICIES
+from bench.mixes import mixed
 
 CLOSES_MIN = (90, 150, 300, 330, 480, 600)
 PAST_RUNS = 30
@@ -215,46 +214,32 @@ def alone(night: dict[str, Any]) -> dict[str, Any]:
     return {**night, "tasks": [task for task in night["tasks"] if task["tier"] == 1]}
 
 
-def compare(nights: int, loads: Sequence[float], policies: Sequence[str], first_seed: int) -> None:
-    """Print the table of policies: means over the nights, and the half width of the SLO's 95 % interval."""
-    print(f"{nights} nights from seed {first_seed}")
-    print(f"{'load':>5} {'policy':14} {'SLO %':>14} {'T3 core-h':>10} {'wasted':>7} {'preempted':>9}")
-    for load in loads:
-        scores: dict[str, list[Score]] = {}
-        for seed in range(first_seed, first_seed + nights):
-            night = make_night(seed, load)
-            bound = make_workload(alone(night))
-            scores.setdefault("tier 1 alone", []).append(score(alone(night), simulate(bound).as_json()))
-            workload = make_workload(night)
-            for name in policies:
-                result = simulate(workload, policy=POLICIES[name]).as_json()
-                scores.setdefault(name, []).append(score(night, result))
-        for name, found in scores.items():
-            slo = [one.slo for one in found]
-            half = 1.96 * statistics.stdev(slo) / math.sqrt(len(slo)) if len(slo) > 1 else 0.0
-            print(
-                f"{load:5.2f} {name:14} {statistics.fmean(slo):7.2f} ±{half:5.2f} "
-                f"{statistics.fmean(one.useful for one in found):10.1f} "
-                f"{statistics.fmean(one.wasted for one in found):7.1f} "
-                f"{statistics.fmean(one.preemptions for one in found):9.1f}"
-            )
-
-
 def main() -> None:
     """Print a night, or compare policies."""
+    from bench.comparing import SENSITIVITY, Kept, Kind, table  # it imports this module
+
     parser = argparse.ArgumentParser(description="Benchmark nights.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--load", type=float, default=1.0)
-    parser.add_argument("--compare", action="store_true")
+    parser.add_argument("--mix", default="", help="memory, gpus, nodes, pools or all")
+    parser.add_argument("--compare", action="store_true", help="print the table of policies over loads")
+    parser.add_argument("--sensitivity", action="store_true", help="print the table over kinds of nights")
     parser.add_argument("--nights", type=int, default=200)
     parser.add_argument("--loads", default="0.7,0.85,1.0,1.2")
-    parser.add_argument("--policies", default="first-in,weights,strict,eager,reserved-only,reserving")
+    parser.add_argument("--policies")
+    parser.add_argument("--cache", type=Path, help="a file that keeps the figures of nights played")
     arguments = parser.parse_args()
+    seeds = range(arguments.seed, arguments.seed + arguments.nights)
     if arguments.compare:
-        loads = [float(load) for load in arguments.loads.split(",")]
-        compare(arguments.nights, loads, arguments.policies.split(","), arguments.seed)
+        policies = arguments.policies or "first-in,weights,strict,eager,reserved-only,reserving"
+        kinds = [Kind(load=float(load)) for load in arguments.loads.split(",")]
+        table(kinds, policies.split(","), seeds, Kept(arguments.cache), names_kind=False)
+    elif arguments.sensitivity:
+        policies = arguments.policies or "eager,reserved-only,reserving"
+        table(SENSITIVITY, policies.split(","), seeds, Kept(arguments.cache), names_kind=True)
     else:
-        json.dump(make_night(arguments.seed, arguments.load), sys.stdout)
+        night = mixed(make_night(arguments.seed, arguments.load), arguments.mix, arguments.seed)
+        json.dump(night, sys.stdout)
 
 
 if __name__ == "__main__":

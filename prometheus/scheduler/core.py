@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from prometheus.core.instants import from_us
-from prometheus.scheduler import announced, forking, opening, pressing, verbs
+from prometheus.scheduler import announced, forking, opening, pressing, verbs, windows
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.decisions import Decision
 from prometheus.scheduler.dispatching import dispatch
@@ -298,6 +298,10 @@ class Scheduler:
             books.room.audit(held)
         if is_thorough:
             opening.check_counts(books)
+
+    def windows_begun(self) -> list[str]:
+        """The tasks that could start by plan and promises, and have waited so long that room is made for them."""
+        return [book.plan.task_id for book in windows.due(self._books)]
 
     @property
     def awaits_saves(self) -> bool:

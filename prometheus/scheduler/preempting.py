@@ -48,6 +48,9 @@ def victims_for(books: Books, book: TaskBook, *, is_desperate: bool = False) -> 
             cost = sum(lost_work(books, victim) for victim in chosen)
             if best is None or (cost, bin_id) < best[:2]:
                 best = (cost, bin_id, chosen)
+    if best is None and len(by_bin) > 1:  # a pool may be held in one bin, and cores be needed in another
+        everybody = [one for candidates in by_bin.values() for one in candidates]
+        best = 0, "", _choose(books, everybody, lambda gone: books.room.fits_without(demand, gone))
     if best is None:
         return []
     by_us = books.now_us + slack_us - policy.hard_us

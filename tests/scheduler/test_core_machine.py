@@ -329,7 +329,11 @@ class CoreMachine(RuleBasedStateMachine):
     def nobody_but_lower_tiers_makes_room_and_only_for_a_tier_1_task_that_waits(self) -> None:
         for task_id, reason in self.stopped_for.items():
             assert self.plans[task_id].tier > 1, f"{task_id} was preempted"
-            assert self.plans[reason.removeprefix("makes room for ")].tier == 1, reason
+            gets, _, why = reason.removeprefix("makes room for ").partition(", ")
+            victim = self.plans[task_id]
+            is_for_window = why == "whose window has begun"
+            assert self.plans[gets].tier == (3 if is_for_window else 1), reason
+            assert not is_for_window or (victim.tier == 3 and victim.checkpoint_every_us is not None), reason
 
     def teardown(self) -> None:
         """Left to itself, with room enough and jobs that succeed, everything comes to an end."""

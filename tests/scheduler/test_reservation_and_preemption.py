@@ -349,3 +349,16 @@ def test_nothing_is_kept_from_a_lower_task_that_tier_1_waits_for() -> None:
     decisions = turn(scheduler, AttemptSucceeded(MINUTE_US // 3, tid("second"), 1))
     assert [d.task_id for d in decisions if isinstance(d, StartAttempt)] == [tid("needed")]
     assert scheduler.task_state(tid("other")) is TaskState.READY
+
+
+def test_a_pool_is_freed_in_one_bin_and_cores_in_another() -> None:
+    two_bins = Capacity((Bin("left", 1000, 4096), Bin("right", 3000, 4096)), (("db", 1),))
+    saves = {"tier": 3, "minutes": 600, "checkpoint_every_us": MINUTE_US}
+    wide = timed("wide", cpu=3, **saves)  # type: ignore[arg-type]
+    pool = timed("pool", demand=Demand(1000, 0, 0, (("db", 1),)), **saves)  # type: ignore[arg-type]
+    scheduler = night(wide, pool, capacity=two_bins)
+    turn(scheduler, *begun("wide", "pool"))
+    urgent = due_with("urgent", 20, run="late.2026-03-02", demand=Demand(2000, 0, 0, (("db", 1),)))
+    decisions = opens(scheduler, urgent, at_us=MINUTE_US)
+    assert sorted(stopped(decisions)) == ["pool", "wide"]
+    assert "urgent" in started(made_room(scheduler, decisions, 2 * MINUTE_US))
