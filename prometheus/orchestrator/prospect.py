@@ -15,9 +15,10 @@ from prometheus.ledger.memory import MemoryLedger
 from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.histories import history_of
 from prometheus.orchestrator.outlooks import basis_of, outlook_of
+from prometheus.orchestrator.simulation.contradictions import RUN
 from prometheus.orchestrator.simulation.faults import Faults
 from prometheus.orchestrator.simulation.troubled import Night as VirtualNight
-from prometheus.orchestrator.simulation.workload import RUN, read_workload
+from prometheus.orchestrator.simulation.workload import read_workload
 from prometheus.orchestrator.views import Night
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.events import CapacityChanged, Event, RunOpened, TimePassed
