@@ -7,7 +7,7 @@ Equal demands, histories and lists are one object each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +90,7 @@ class Reader:
         """The task of an ordinary record; None if anything about it is unusual."""
         if not given.keys() <= FIELDS:
             return None
-        get = given.get
+        get: Callable[..., Any] = given.get
         name, tier, duration_s, release_s = get("id"), get("tier"), get("duration_s"), get("release_s", 0)
         if type(name) is not str or not 1 <= len(name) <= 200 or not name.isprintable():
             return None
