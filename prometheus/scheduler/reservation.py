@@ -66,6 +66,7 @@ class Reservation:
     made_us: int = -1
     is_stale: bool = True
     frame: Frame | None = None  # None = to be laid out anew
+    quiet_until_us: int = 0  # before then the plan stays the same unless a Tier 1 task moves or it is stale
     planned: dict[str, dict[int, int]] = field(default_factory=dict)
     promised: dict[str, dict[int, int]] = field(default_factory=dict)  # the sum of promises
     windowed: dict[str, dict[int, int]] = field(default_factory=dict)  # the sum of windows

@@ -20,6 +20,7 @@ from itertools import pairwise
 from prometheus.scheduler import announced
 from prometheus.scheduler.books import Books
 from prometheus.scheduler.packing import FIELD_BITS, LIMIT, guards, pack
+from prometheus.scheduler.policies import Policy
 from prometheus.scheduler.reservation import BIN_US, Frame
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.unfinished import Unfinished, frame_of, unfinished
@@ -34,13 +35,29 @@ Step = tuple[int, int]  # (instant, packed use from then on)
 
 def plan(books: Books) -> None:
     """Make the plan anew, from where everything stands now."""
-    reservation = books.reservation
-    reservation.made_us, reservation.is_stale = books.now_us, False
+    reservation, now_us = books.reservation, books.now_us
+    was_stale, reservation.made_us, reservation.is_stale = reservation.is_stale, now_us, False
+    if not was_stale and now_us < reservation.quiet_until_us and _is_for(reservation.frame, books.policy):
+        return  # all of Tier 1 is still to come, so it would be the same again
     frame = frame_of(books)
     totals = books.room.totals()
     offered = [min(totals.get(name, 0), LIMIT) for name in frame.names]
     limits = _limits(books, frame, offered)
-    reservation.planned = _by_bin(frame, _schedule(frame, unfinished(books, frame), offered[0], limits))
+    work = unfinished(books, frame)
+    reservation.planned = _by_bin(frame, _schedule(frame, work, offered[0], limits))
+    is_quiet = (
+        not work.running and len(limits) == 1 and not any(frame.outside[number] for number in work.open)
+    )
+    reservation.quiet_until_us = _first_us(work) if is_quiet else 0
+
+
+def _is_for(frame: Frame | None, policy: Policy) -> bool:
+    return frame is not None and frame.policy == policy
+
+
+def _first_us(work: Unfinished) -> int:
+    """Until when nothing can happen to the tasks that have not begun, by the clock alone."""
+    return min((work.earliest[number] for number in work.open), default=NEVER_US)
 
 
 def _limits(books: Books, frame: Frame, offered: list[int]) -> list[Step]:
