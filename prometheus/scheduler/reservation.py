@@ -37,7 +37,7 @@ def said_of(name: str) -> str:
 class Frame:
     """What does not change of Tier 1's unfinished work between two plans: arrays by number of task, the most urgent first.
 
-    It is never changed, only replaced.
+    It is never changed, only replaced; but `parts`, which the next frame goes on with, fills up.
     """
 
     policy: object  # for which it was laid out
@@ -53,6 +53,10 @@ class Frame:
     outside: list[list[str]]  # tasks before it that are not in the frame
     after: list[list[int]]
     part: list[int]  # a number for what hangs together
+    in_order: list[
+        str
+    ]  # all of Tier 1 that had not ended, the most urgent first: the next frame begins with it
+    parts: dict[str, int]  # the number of every task that was looked at; edges stay while a frame is known
 
 
 @dataclass(slots=True)
