@@ -30,7 +30,7 @@ from prometheus.orchestrator.whatif.closing import Closes
 from prometheus.orchestrator.whatif.comparing import Comparison, compare
 from prometheus.orchestrator.whatif.gathering import gather
 from prometheus.orchestrator.whatif.sampling import Drawer
-from prometheus.orchestrator.whatif.shares import ONE_SIDED, Share, reached_by
+from prometheus.orchestrator.whatif.shares import Share, at_most, reached_by
 from prometheus.orchestrator.whatif.sweeping import NEEDED, Swept, Verdict, sweep, verdict_of
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.decisions import StartAttempt
@@ -217,8 +217,13 @@ def test_sizes_on_which_something_never_fits_are_marked() -> None:
     [
         (Share(0, NEEDED), Verdict.KEPT),
         (Share(0, NEEDED - 1), Verdict.OPEN),
-        (Share(3, 600), Verdict.OPEN),
-        (Share(12, 600), Verdict.BROKEN),
+        (Share(0, 539), Verdict.OPEN),  # Wilson's bound is content, the exact chance is 6.7 %
+        (Share(1, 600), Verdict.OPEN),
+        (Share(6, 600), Verdict.OPEN),  # 8.3 % at a true 0.5 %
+        (Share(7, 600), Verdict.BROKEN),
+        (Share(1, 1), Verdict.BROKEN),
+        (Share(2, 100), Verdict.OPEN),
+        (Share(3, 100), Verdict.BROKEN),
     ],
 )
 def test_a_verdict_is_given_only_when_it_is_95_per_cent_sure(missed: Share, expected: Verdict) -> None:
@@ -229,7 +234,15 @@ def test_the_interval_of_a_share_is_wilson_s() -> None:
     # Brown, Cai and DasGupta (2001): 0 of 20 and 10 of 20 at 95 %.
     assert Share(0, 20).interval() == pytest.approx((0, 0.1611), abs=1e-4)
     assert Share(10, 20).interval() == pytest.approx((0.2993, 0.7007), abs=1e-4)
-    assert Share(0, 20).interval(ONE_SIDED)[1] < Share(0, 20).interval()[1]
+
+
+def test_the_chance_of_so_few_is_the_binomial_one() -> None:
+    assert at_most(0, 539, 0.005) == pytest.approx(0.995**539)
+    assert at_most(1, 3, 0.5) == pytest.approx(0.5)
+    assert at_most(-1, 3, 0.5) == 0
+    assert at_most(3, 3, 0.5) == 1
+    # A bound that is 95 % sure: just as many samples as are needed, and none fewer.
+    assert at_most(0, NEEDED, 0.005) <= 0.05 < at_most(0, NEEDED - 1, 0.005)
 
 
 def test_the_instant_that_a_share_reaches_counts_those_that_never_do() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import exp, fsum, lgamma, log, sqrt
 
 TWO_SIDED = 1.959964  # standard deviations of the normal distribution: 95 % lie within
-ONE_SIDED = 1.644854  # 95 % lie below
+SURE = 0.05  # a chance so small is taken for none: one-sided, 95 % sure
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,22 @@ class Share:
         middle = p + spread / 2
         half = deviations * sqrt((p * (1 - p) + spread / 4) / n)
         return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
+
+
+def at_most(count: int, samples: int, share: float) -> float:
+    """The binomial chance that no more than `count` of the samples have what a `share` of all (between 0 and 1) have."""
+    if count >= samples:
+        return 1.0
+    per, other = log(share), log(1 - share)
+    chances = (
+        lgamma(samples + 1)
+        - lgamma(hits + 1)
+        - lgamma(samples - hits + 1)
+        + hits * per
+        + (samples - hits) * other
+        for hits in range(count + 1)
+    )
+    return min(1.0, fsum(map(exp, chances)))
 
 
 def reached_by(instants: Sequence[int | None], share: float) -> int | None:

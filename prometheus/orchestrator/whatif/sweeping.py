@@ -26,11 +26,11 @@ from prometheus.orchestrator.whatif.assuming import (
 )
 from prometheus.orchestrator.whatif.comparing import outcome
 from prometheus.orchestrator.whatif.sampling import Draw, Drawer, Progress, Seen
-from prometheus.orchestrator.whatif.shares import ONE_SIDED, Share
+from prometheus.orchestrator.whatif.shares import SURE, Share, at_most
 
 KEPT = 0.995  # a promise is kept if so many nights keep it
 LOT = 100  # samples that a size gets at once
-NEEDED = 539  # samples without a miss that prove 99.5 % (one-sided, 95 %)
+NEEDED = 598  # samples without a miss that prove 99.5 % (one-sided, 95 %)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +201,16 @@ def sweep(
 
 
 def verdict_of(missed: Share) -> Verdict:
-    """Kept or broken with 95 % certainty, one-sided, or still open."""
-    low, high = missed.interval(ONE_SIDED)
-    if 1 - high >= KEPT:
+    """Kept or broken with 95 % certainty, one-sided, or still open.
+
+    By the exact bound (Clopper and Pearson, Biometrika 1934): with none or one miss in hundreds, approximate ones such as
+    Wilson's are too bold.
+    """
+    allowed = 1 - KEPT
+    if at_most(missed.count, missed.samples, allowed) <= SURE:
         return Verdict.KEPT
-    return Verdict.BROKEN if 1 - low < KEPT else Verdict.OPEN
+    so_many_or_more = 1 - at_most(missed.count - 1, missed.samples, allowed)
+    return Verdict.BROKEN if so_many_or_more < SURE else Verdict.OPEN
 
 
 def _points(
