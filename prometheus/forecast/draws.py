@@ -95,7 +95,21 @@ class Draws:
             done_us,
             in_attempt_us,
             outlook.failing.get(plan.task_id, outlook.failing_share),
+            self._at_most_us(plan, at),
         )
+
+    def _at_most_us(self, plan: TaskPlan, at: Standing | None) -> int | None:
+        """The longest whole work that is guessed; None where it is known from the past, or nothing bounds it.
+
+        Whoever set a timeout expects the job to end within it, which says more than a guess around a default does. What
+        is assumed to slow the job down comes on top, so that it may well run into its timeout.
+        """
+        if plan.timeout_us is None or self._outlook.histories.get(plan.task_id):
+            return None
+        kept_us = 0 if at is None else at.kept_us
+        again_us = self._outlook.overhead_us if kept_us else 0
+        within_us = kept_us + max(1, plan.timeout_us - again_us - 1)
+        return round(within_us * self._outlook.slower.get(plan.task_id, 1.0))
 
     def _truth(self, task: _Task, nights: Mapping[str, float], sample: int, block: int, place: int) -> Truth:
         centre = task.centre if task.group is None else task.centre + nights[task.group]
@@ -104,6 +118,8 @@ class Draws:
             beyond = (log(task.done_us) - centre) / task.scale
             left *= max(task.curve.exceeding(beyond), 1e-280)
         duration_us = round(exp(centre + task.scale * task.curve.deviation(left)))
+        if task.at_most_us is not None:
+            duration_us = min(duration_us, task.at_most_us)
         duration_us = max(duration_us, task.done_us + 1)
         failures: tuple[float, ...] = ()
         if task.failing > 0:
@@ -138,6 +154,7 @@ class _Task:
     """What a task's draws are made of."""
 
     __slots__ = (
+        "at_most_us",
         "centre",
         "crc",
         "curve",
@@ -160,9 +177,11 @@ class _Task:
         done_us: int,  # of the whole work, by all attempts
         in_attempt_us: int,  # by the present one
         failing: float,
+        at_most_us: int | None,  # of a guessed duration
     ) -> None:
         self.plan, self.crc, self.curve, self.centre, self.scale = plan, crc, curve, centre, scale
         self.group, self.done_us, self.in_attempt_us, self.failing = group, done_us, in_attempt_us, failing
+        self.at_most_us = at_most_us
 
 
 class _Drawn(dict[str, Truth]):

@@ -252,6 +252,44 @@ def test_an_attempt_that_would_run_longer_than_it_may_is_stopped_when_it_may_not
     assert ends == [[started_us + 60 * SECOND_US, started_us + 120 * SECOND_US]]
 
 
+def test_a_duration_that_is_guessed_is_no_longer_than_the_timeout_allows() -> None:
+    """Declared with a timeout of one minute, and expected as long as any job of which nothing is known: ten minutes."""
+    started_us = 1_000 * SECOND_US
+
+    def task(job: str, *after: str) -> TaskPlan:
+        return TaskPlan(
+            f"r.{job}",
+            "r",
+            job,
+            1,
+            Demand(1000, 0),
+            after,
+            release_us=started_us,
+            timeout_us=MINUTE_US,
+            typical_us=10 * MINUTE_US,
+            cautious_us=20 * MINUTE_US,
+            late_us=30 * MINUTE_US,
+        )
+
+    promise = SloPlan("s", "r", "s", ("r.b",), started_us + 150 * MINUTE_US)
+    scheduler = Scheduler()
+    tasks = (task("a"), task("b", "r.a"))
+    run = RunPlan("r", "r", "US_EQ", date(2026, 3, 2), "0", started_us, tasks, (promise,))
+    machine = Capacity((Bin("machine", 1000, 1000),))
+    scheduler.handle([CapacityChanged(started_us, machine), RunOpened(started_us, run)])
+
+    def missed(outlook: Outlook) -> float:
+        until_us = started_us + 300 * MINUTE_US
+        return foresee(scheduler, outlook, until_us=until_us, samples=20).slos[0].miss
+
+    assert missed(Outlook()) == 0
+    assert missed(Outlook(slower={"r.b": 2.0})) == 1, "what is assumed to slow it down is no guess"
+    assert missed(Outlook(takes(**{"r.a": 30, "r.b": 61}))) == 1, "what was seen is believed"
+    scheduler.handle([AttemptStarted(started_us, "r.a", 1)])
+    scheduler.handle([TimePassed(started_us + 50 * SECOND_US)])
+    assert missed(Outlook()) == 0, "nor what is guessed of an attempt that runs"
+
+
 def test_a_forecast_says_of_how_many_tasks_before_a_promise_it_knows_the_past() -> None:
     scheduler = night(
         {"id": "a", "tier": 1},
