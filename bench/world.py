@@ -8,9 +8,9 @@
 
 The closes are spread over 24 hours. 40 % of the tasks are Tier 1 in five layers behind their market's close, with a deadline
 on the last; 15 % are Tier 2 with deadlines; the rest is Tier 3, half of which saves its work and a tenth of which has a
-deadline. Thirty shapes of demand, two failures in a hundred attempts, pasts of eight runs a kind of job, and a machine that
-is as full as `--load` says. The same size, load and seed are the same file. Reading and running are each a process of its
-own, so that each has its own peak of memory; processor seconds are measured, not those of a wall clock.
+deadline. Twelve demands (thirty, counted by tier), two failures in a hundred attempts, pasts of eight runs a kind of job,
+and a machine that is as full as `--load` says. The same size, load and seed are the same file. It is measured in a process
+of its own, which has its own peak of memory; processor seconds are measured, not those of a wall clock.
 """
 
 from __future__ import annotations
