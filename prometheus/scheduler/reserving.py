@@ -100,6 +100,7 @@ def _schedule(frame: Frame, work: Unfinished, cores: int, limits: list[Step]) ->
     needs, takes, due, part_of, after = frame.needs, frame.takes, frame.due, frame.part, frame.after
     earliest, guard = work.earliest, guards(len(frame.names) + 1)
     caps = _caps(frame, work, cores)
+    hurried = {part_of[number] for number in work.open if due[number] < NEVER_US}  # no other is ever late
     now_us, limit_at = limits[0][0], 0
     limit = limits[0][1] | guard
     used = sum(needs[number] for _, number in work.running)
@@ -116,7 +117,7 @@ def _schedule(frame: Frame, work: Unfinished, cores: int, limits: list[Step]) ->
         while coming and coming[0][0] <= at_us:
             number = coming[0][1]
             part = part_of[number]
-            if part not in begun and len(caps[part]) > 1:
+            if part in hurried and part not in begun and len(caps[part]) > 1:
                 begun[part] = state.copy(at_us, used, len(steps))
             heapq.heappop(coming)
             heapq.heappush(ready.setdefault(needs[number] + (caps[part][-1] << capped), []), number)
