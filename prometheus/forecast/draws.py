@@ -138,7 +138,7 @@ class Draws:
         if found and task.in_attempt_us:
             # The present attempt has come so far without failing.
             left_us = duration_us - (task.done_us - task.in_attempt_us)
-            if found[0] * left_us <= task.in_attempt_us:
+            while found and found[0] * left_us <= task.in_attempt_us:
                 del found[0]
         return tuple(found)
 

@@ -14,6 +14,7 @@ from prometheus.forecast.outlook import Outlook
 from prometheus.forecast.world import World
 from prometheus.scheduler.core import Scheduler, Standing
 from prometheus.scheduler.events import FAILURE_OF, AttemptFailed, Event, RunOpened, SloForecast, TimePassed
+from prometheus.scheduler.moving import saved_by
 from prometheus.scheduler.plan import SloPlan, TaskPlan
 from prometheus.scheduler.states import TaskState
 
@@ -130,7 +131,10 @@ class _Ahead:
                 continue
             is_starting = one.state is TaskState.STARTING
             if one.attempt:
-                world.keep(one.plan.task_id, one.attempt - is_starting, one.kept_us)
+                kept_us = one.kept_us + saved_by(
+                    one.began_us, one.saved_us
+                )  # of one that is told to stop, too
+                world.keep(one.plan.task_id, one.attempt - is_starting, kept_us)
             if is_starting:
                 world.start(one.plan.task_id, one.attempt)
         fork = self._scheduler.fork(self._policy)

@@ -402,7 +402,9 @@ def _foreseen_of(o: Json) -> Foreseen:
 
 def _slo_forecast_of(o: Json) -> SloForecast:
     critical = tuple((task_id, share) for task_id, share in o["critical"])
-    return SloForecast(o["slo_id"], o["miss"], o["p50_us"], o["p90_us"], o["p99_us"], critical, o["known"])
+    return SloForecast(
+        o["slo_id"], o["miss"], o["p50_us"], o["p90_us"], o["p99_us"], critical, o.get("known", 1.0)
+    )
 
 
 def _plan_to_json(plan: RunPlan) -> Json:

@@ -203,7 +203,10 @@ class _Turn:
     def _foreseen(self, made: ForecastMade) -> None:
         for said in made.slos:
             row = self.changed.slos.get(said.slo_id) or self.before.slos.get(said.slo_id)
-            if row is not None and row.state not in _SETTLED:
+            is_overtaken = (
+                row is not None and row.foreseen is not None and made.made_us < row.foreseen.made_us
+            )
+            if row is not None and row.state not in _SETTLED and not is_overtaken:
                 foreseen = Foreseen(made.made_us, made.samples, said)
                 self.changed.slos[said.slo_id] = replace(row, foreseen=foreseen)
 

@@ -34,11 +34,9 @@ def what_is_kept(books: Books, book: TaskBook) -> Kept | None:
     reservation = books.reservation
     if is_old(books):
         look_again(books)
-    own = reservation.close_window(book.plan.task_id)
+    reservation.weigh_window(book.plan.task_id, -1)  # its own keeps nothing from it
     found = _blocks(books, book)
-    if own is not None:
-        amounts, first, last = own
-        reservation.open_window(book.plan.task_id, amounts, first, last - first)
+    reservation.weigh_window(book.plan.task_id, 1)
     if found is None:
         return None
     books.alarms.set("replan", "", books.now_us + books.policy.replan_us)

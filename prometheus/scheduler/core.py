@@ -95,7 +95,9 @@ class Scheduler:
         """
         chosen = self._books.policy if policy is None else policy
         own = self._books.policy
-        assert (chosen.order, chosen.has_tiers, chosen.reserves) == (own.order, own.has_tiers, own.reserves)
+        assert (chosen.order, chosen.has_tiers) == (own.order, own.has_tiers), "a fork orders alike"
+        assert (chosen.reserves, chosen.preempts) == (own.reserves, own.preempts), "a fork promises alike"
+        assert chosen.windows >= len(self._books.reservation.windows), "a fork keeps the windows"
         twin = Scheduler(self._books.seed, chosen)
         twin._books = forking.fork(self._books, chosen)
         return twin

@@ -62,7 +62,8 @@ def _enter_windows(books: Books, turn: _Turn) -> None:
             continue
         place = books.room.find(demand)
         if place is not None and admitting.what_is_kept(books, book) is None:
-            start(books, book, place)
+            if not pressing.skips(books, book):
+                start(books, book, place)
             turn.has_more = True  # others may use now what its window kept
         elif windows.has_begun(books, book):  # still, after a new plan
             for victim in victims_for_window(books, book):
@@ -109,7 +110,7 @@ class _Turn:
     `doubtful` are queues whose first task was told something that later starts may have changed.
     """
 
-    __slots__ = ("_coming_pools", "_coming_room", "doubtful", "has_more", "pools", "room")
+    __slots__ = ("_coming_pools", "_coming_room", "doubtful", "has_kept", "has_more", "pools", "room")
 
     def __init__(self) -> None:
         self.room: str | None = None
@@ -117,7 +118,8 @@ class _Turn:
         self._coming_room: str | None = None
         self._coming_pools: dict[str, str] = {}
         self.has_more = False
-        self.doubtful: list[tuple[int, Place | Shortage]] = []
+        self.has_kept = False  # a task was told for what room is kept, which a later start may change
+        self.doubtful: list[tuple[int, Shortage]] = []
 
     def note(self, task_id: str, shortage: Shortage) -> None:
         """A task of the tier that is looked at waits for this."""
@@ -195,12 +197,14 @@ def _dispatch(
             kept = admitting.what_is_kept(books, book)
         if kept is not None:
             queue.told = kept.what
-            turn.doubtful.append((number, answer))
+            turn.has_kept = True
             _refuse(books, book, kept.what, kept.reason)
             continue
         if not pressing.skips(books, book):
             start(books, book, answer)
-        turn.has_more |= had_window  # which others may use now
+        turn.has_more |= (
+            had_window or turn.has_kept
+        )  # which others may use now, or are kept from by something else
         books.line_up()
         place_in_line -= 1  # whoever stands there now comes after the one that left
     return blocked

@@ -145,11 +145,13 @@ def _top(books: Books) -> int:
 
 
 def _victims_would_help(books: Books) -> bool:
-    """Whether a Tier 1 task that waits for room would get it from lower tasks, once its slack has run out."""
+    """Whether a Tier 1 task that waits for room gets it from lower tasks, now or once its slack has run out."""
     for queue in books.queues.values():
         head = queue.head(books.tasks) if queue.tier == 1 else None
         if head is None or books.room.find(queue.demand) is not None:
             continue
+        if books.ending and books.room.fits_without(queue.demand, books.stopping()):
+            return True
         if victims_for(books, books.tasks[head[2]], is_desperate=True):
             return True
     return False

@@ -16,10 +16,13 @@ _WARNED = frozenset({SloState.AT_RISK, SloState.WILL_MISS})
 
 def hear(books: Books, event: ForecastMade) -> None:
     """Take in a forecast: what it says of promises that are still open. Unknown ones are passed over."""
-    books.forecast, books.is_forecast_new = event, True
     for said in event.slos:
         slo = books.slos.get(said.slo_id)
-        if slo is not None and slo.open and slo.finished_us is None and slo.state is not SloState.MISSED:
+        if slo is None or (slo.foreseen is not None and event.made_us < slo.foreseen.made_us):
+            continue  # one that was made later has come before it
+        if slo.foreseen is None or event.made_us > slo.foreseen.made_us:
+            books.forecast, books.is_forecast_new = event, True
+        if slo.open and slo.finished_us is None and slo.state is not SloState.MISSED:
             slo.foreseen = Foreseen(event.made_us, event.samples, said)
             judge(books, slo)
 

@@ -40,7 +40,7 @@ class Frame:
     It is never changed, only replaced; but `parts`, which the next frame goes on with, fills up.
     """
 
-    policy: object  # for which it was laid out
+    rule: tuple[float, int]  # caution and margin of the policy for which it was laid out
     task_ids: tuple[str, ...]
     names: tuple[str, ...]  # the resources in the fields of a packed vector; cores first
     needs: list[int]  # packed, with the cores once more behind the others
@@ -102,6 +102,11 @@ class Reservation:
             _add(self.windowed, *found, -1)
         return found
 
+    def weigh_window(self, task_id: str, sign: int) -> None:
+        """Take the task's window, if it has one, out of the sum of windows (-1) or put it back (1)."""
+        if task_id in self.windows:
+            _add(self.windowed, *self.windows[task_id], sign)
+
     def fork(self) -> Reservation:
         """The same reservation, going its own way. The plan is never changed, only replaced: it is shared."""
         return replace(
@@ -116,13 +121,16 @@ class Reservation:
         self, amounts: Amounts, capacity: dict[str, int], first: int, count: int, *, heeds_windows: bool
     ) -> tuple[str, int] | None:
         """The first (resource, bin) of `count` bins from `first` in which the amounts do not fit; None if they do."""
+        rows = []
         for name, amount in amounts:
             planned, promised = self.planned.get(name, {}), self.promised.get(name, {})
             windowed = self.windowed.get(name, {}) if heeds_windows else {}
-            if not planned and not promised and not windowed:
-                continue
-            spare = capacity.get(name, 0) - amount
-            for place in range(first, first + min(count, PROMISED_BINS_AT_MOST)):
+            if planned or promised or windowed:
+                rows.append((name, capacity.get(name, 0) - amount, planned, promised, windowed))
+        if not rows:
+            return None
+        for place in range(first, first + min(count, PROMISED_BINS_AT_MOST)):
+            for name, spare, planned, promised, windowed in rows:
                 if planned.get(place, 0) + promised.get(place, 0) + windowed.get(place, 0) > spare:
                     return name, place
         return None

@@ -20,10 +20,9 @@ from itertools import pairwise
 from prometheus.scheduler import announced
 from prometheus.scheduler.books import Books
 from prometheus.scheduler.packing import FIELD_BITS, LIMIT, guards, pack
-from prometheus.scheduler.policies import Policy
 from prometheus.scheduler.reservation import BIN_US, Frame
 from prometheus.scheduler.rules import NEVER_US
-from prometheus.scheduler.unfinished import Unfinished, frame_of, unfinished
+from prometheus.scheduler.unfinished import Unfinished, frame_of, rule_of, unfinished
 
 CAPS = (3, 4, 5, 6, 7, 8)  # eighths of the machine's cores
 RETURNS_AT_MOST = (
@@ -37,7 +36,11 @@ def plan(books: Books) -> None:
     """Make the plan anew, from where everything stands now."""
     reservation, now_us = books.reservation, books.now_us
     was_stale, reservation.made_us, reservation.is_stale = reservation.is_stale, now_us, False
-    if not was_stale and now_us < reservation.quiet_until_us and _is_for(reservation.frame, books.policy):
+    if (
+        not was_stale
+        and now_us < reservation.quiet_until_us
+        and _is_for(reservation.frame, rule_of(books.policy))
+    ):
         return  # all of Tier 1 is still to come, so it would be the same again
     frame = frame_of(books)
     totals = books.room.totals()
@@ -45,14 +48,12 @@ def plan(books: Books) -> None:
     limits = _limits(books, frame, offered)
     work = unfinished(books, frame)
     reservation.planned = _by_bin(frame, _schedule(frame, work, offered[0], limits))
-    is_quiet = (
-        not work.running and len(limits) == 1 and not any(frame.outside[number] for number in work.open)
-    )
+    is_quiet = not work.running and not books.coming and not any(frame.outside[one] for one in work.open)
     reservation.quiet_until_us = _first_us(work) if is_quiet else 0
 
 
-def _is_for(frame: Frame | None, policy: Policy) -> bool:
-    return frame is not None and frame.policy == policy
+def _is_for(frame: Frame | None, rule: tuple[float, int]) -> bool:
+    return frame is not None and frame.rule == rule
 
 
 def _first_us(work: Unfinished) -> int:

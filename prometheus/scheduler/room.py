@@ -310,16 +310,19 @@ class Room:
         if shortage.is_for_ever:
             most = _amount(label, self._largest.get(label, 0))
             return f"needs {_amount(label, need)}, but the largest bin has {most}"
-        return f"needs {_amount(label, need)}: {_amount(label, self._most_free(label))} free{held}"
+        return f"needs {_amount(label, need)}: {_amount(label, self._most_free(label, need))} free{held}"
 
-    def _most_free(self, label: str) -> int:
-        """The most of a resource that is free in one bin."""
+    def _most_free(self, label: str, need: int) -> int:
+        """The most of a resource that is free in one bin; of GPUs, where a share is needed, in one device."""
         if label == "cpu":
             return max(0, self._by_free[-1][0]) if self._by_free else 0
         books = self._bins.values()
         if label == "memory":
             return max((max(0, b.bin.memory_mib - b.memory_used) for b in books), default=0)
-        return max((max(0, sum(b.bin.gpu_milli) - sum(b.gpu_used)) for b in books), default=0)
+        free = [[b.gpu_free(device) for device in range(len(b.bin.gpu_milli))] for b in books]
+        if need <= WHOLE_DEVICE_MILLI:
+            return max((milli for devices in free for milli in devices), default=0)
+        return max((sum(m for m in devices if m == WHOLE_DEVICE_MILLI) for devices in free), default=0)
 
     def audit(self, holders: Mapping[str, tuple[Demand, Place]]) -> None:
         """Assert that the books equal the sum over `holders` (task id -> what it holds and where)."""

@@ -76,11 +76,11 @@ def frame_of(books: Books) -> Frame:
     frame, left = books.reservation.frame, len(books.critical)
     if (
         frame is None
-        or frame.policy != books.policy
-        or left > PLANNED_AT_MOST
+        or frame.rule != rule_of(books.policy)
+        or len(frame.task_ids) >= PLANNED_AT_MOST
         or len(frame.task_ids) > 2 * left + FRAME_SLACK
     ):
-        known = None if frame is None or frame.policy != books.policy else frame
+        known = None if frame is None or frame.rule != rule_of(books.policy) else frame
         frame = books.reservation.frame = _lay_out(books, known)
     return frame
 
@@ -108,7 +108,7 @@ def _lay_out(books: Books, known: Frame | None) -> Frame:
     takes = [planned_us(book.plan, books.policy) for book in chosen]
     parts = known.parts if known else {}
     return Frame(
-        policy=books.policy,
+        rule=rule_of(books.policy),
         task_ids=tuple(index),
         names=names,
         needs=[_packed(book, place_of) for book in chosen],
@@ -130,6 +130,11 @@ def _packed(book: TaskBook, place_of: dict[str, int]) -> int:
     for name, amount in book.amounts:
         need += amount << (place_of[name] * FIELD_BITS)
     return need
+
+
+def rule_of(policy: Policy) -> tuple[float, int]:
+    """What of a policy a frame depends on."""
+    return policy.caution, policy.margin_us
 
 
 def planned_us(plan: TaskPlan, policy: Policy) -> int:

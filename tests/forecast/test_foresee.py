@@ -299,3 +299,38 @@ def test_a_forecast_says_of_how_many_tasks_before_a_promise_it_knows_the_past() 
     until_us = scheduler.now_us + 60 * MINUTE_US
     made = foresee(scheduler, Outlook({"b": (60_000_000,)}), until_us=until_us, samples=2)
     assert [one.known for one in made.slos] == [0.5]
+
+
+def test_an_attempt_that_got_so_far_without_failing_does_not_fail_at_this_very_instant() -> None:
+    scheduler = night({"id": "a", "tier": 1, "deadline_s": 9000, "history_s": [6000]})
+    at_us = scheduler.now_us
+    scheduler.handle([AttemptStarted(at_us, "a", 1)])
+    scheduler.handle([TimePassed(at_us + 90 * MINUTE_US)])
+    freed = []
+    past = tuple(minutes * MINUTE_US for minutes in (95, 98, 100, 103, 105))
+    foresee(
+        scheduler,
+        Outlook({"a": past}, failing={"a": 0.3}),
+        until_us=at_us + 600 * MINUTE_US,
+        samples=200,
+        watch=lambda number, world, told: freed.extend(at for at, _ in world.freed),
+    )
+    assert at_us + 90 * MINUTE_US not in freed
+
+
+def test_what_is_told_to_stop_goes_on_from_what_its_attempt_has_saved() -> None:
+    scheduler = night(
+        {"id": "low", "tier": 3, "history_s": [6000], "checkpoint_every_s": 600},
+        {"id": "must", "tier": 1, "release_s": 4860, "deadline_s": 5580, "history_s": [600]},
+    )
+    at_us = scheduler.now_us
+    scheduler.handle([AttemptStarted(at_us, "low", 1)])
+    scheduler.handle([AttemptCheckpointed(at_us + 80 * MINUTE_US, "low", 1, "1")])
+    scheduler.handle([TimePassed(at_us + 81 * MINUTE_US)])
+    made = foresee(
+        scheduler,
+        Outlook({"low": (100 * MINUTE_US,) * 3, "must": (10 * MINUTE_US,) * 3}),
+        until_us=at_us + 900 * MINUTE_US,
+        samples=4,
+    )
+    assert made.tasks["low"].end_p50_us == at_us + (91 + 1 + 20) * MINUTE_US

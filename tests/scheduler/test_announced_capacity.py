@@ -124,3 +124,19 @@ def test_a_scheduler_that_is_rebuilt_knows_what_has_come_and_what_is_still_to_co
     assert core.usage()["cpu_milli"] == (0, 1_000)
     assert started(core.handle([TimePassed(2 * HOUR_US)])) == ["b"]
     assert ledger.check() == []
+
+
+def test_what_is_announced_is_kept_once_however_often_the_plan_is_asked_for() -> None:
+    """While all of Tier 1 is still to come, or there is none, the plan is not made anew."""
+    minute = MINUTE_US
+    early = [lasting(f"early{n}", 0.5, cpu=1, release_us=(1 + 6 * n) * minute) for n in range(6)]
+    late = lasting("late", 0.5, cpu=3, release_us=100 * minute)
+    scheduler = Scheduler()
+    lost = CapacityChanged(0, machine(8), ((2 * HOUR_US, machine(6)),))
+    scheduler.handle([lost, RunOpened(0, run_of(*early, late))])
+    for number in range(6):
+        scheduler.fork().handle([TimePassed((1 + 6 * number) * minute)])
+        scheduler.handle([TimePassed((1 + 6 * number) * minute)])
+    ended: list[Event] = [AttemptSucceeded(41 * minute, tid(f"early{n}"), 1) for n in range(6)]
+    scheduler.handle(ended)
+    assert started(scheduler.handle([TimePassed(100 * minute)])) == ["late"]

@@ -353,7 +353,7 @@ def test_a_share_of_a_gpu_is_taken_on_one_device_and_never_summed_over_several()
     )
     assert [d.devices for d in decisions if isinstance(d, StartAttempt)] == [(0,), (1,)]
     assert [d.reason.split(";")[0] for d in decisions if isinstance(d, RefuseStart)] == [
-        "needs 0.6 GPUs: 0.8 GPUs free"
+        "needs 0.6 GPUs: 0.4 GPUs free"
     ]
 
 

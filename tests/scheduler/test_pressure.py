@@ -261,3 +261,12 @@ def test_nothing_is_repaired_under_the_feet_of_what_reads_it() -> None:
     scheduler.handle([TimePassed(MINUTE_US)])
     scheduler.handle([AttemptSucceeded(2 * MINUTE_US, tid("risk"), 1)])
     assert states(scheduler.handle(repaired("risk", at_us=3 * MINUTE_US))) == {}
+
+
+def test_a_forecast_that_was_overtaken_by_a_later_one_says_nothing_any_more() -> None:
+    scheduler = begun(RISK)
+    minute = 60_000_000
+    scheduler.handle([forecast(5 * minute, 0.02, age_us=minute)])
+    assert scheduler.handle([forecast(6 * minute, 0.95, age_us=5 * minute)]) == []
+    assert levels(scheduler.handle([forecast(7 * minute, 0.95)])) == [1]
+    assert levels(scheduler.handle([forecast(8 * minute, 0.95, age_us=minute)])) == []  # told again
