@@ -41,16 +41,16 @@ def victims_for(books: Books, book: TaskBook, *, is_desperate: bool = False) -> 
         other = books.tasks[task_id]
         if other.place is not None and may_be_preempted(books, other, slack_us):
             by_bin.setdefault(other.place.bin_id, []).append(other)
-    best: tuple[int, str, list[TaskBook]] | None = None
+    best: tuple[tuple[int, int], str, list[TaskBook]] | None = None
     for bin_id, candidates in by_bin.items():
         chosen = _choose(books, candidates, lambda gone: books.room.fits_without(demand, gone))
         if chosen:
-            cost = sum(lost_work(books, victim) for victim in chosen)
+            cost = _cost(books, chosen)
             if best is None or (cost, bin_id) < best[:2]:
                 best = (cost, bin_id, chosen)
     if best is None and len(by_bin) > 1:  # a pool may be held in one bin, and cores be needed in another
         everybody = [one for candidates in by_bin.values() for one in candidates]
-        best = 0, "", _choose(books, everybody, lambda gone: books.room.fits_without(demand, gone))
+        best = (0, 0), "", _choose(books, everybody, lambda gone: books.room.fits_without(demand, gone))
     if best is None:
         return []
     by_us = books.now_us + slack_us - policy.hard_us
@@ -82,6 +82,12 @@ def victims_for_window(books: Books, book: TaskBook) -> list[TaskBook]:
                 candidates.append(other)
     chosen = _choose(books, candidates, fits)
     return _now(books, chosen, [one for one in chosen if _has_just_saved(books, one)])
+
+
+def _cost(books: Books, chosen: list[TaskBook]) -> tuple[int, int]:
+    """What Tier 2 would lose, and what all would: of two bins, that whose Tier 2 loses less."""
+    lost = [(victim.plan.tier, lost_work(books, victim)) for victim in chosen]
+    return sum(one for tier, one in lost if tier == 2), sum(one for _, one in lost)
 
 
 def _now(books: Books, chosen: list[TaskBook], at_once: list[TaskBook]) -> list[TaskBook]:

@@ -9,6 +9,7 @@ all is released. What Tier 1 itself waits for is never held.
 from __future__ import annotations
 
 from prometheus.core.instants import SECOND_US, format_duration, from_us
+from prometheus.scheduler.admitting import is_waited_for
 from prometheus.scheduler.books import Books, SloBook, TaskBook
 from prometheus.scheduler.decisions import SetPressure
 from prometheus.scheduler.events import ForecastMade, SloForecast
@@ -69,7 +70,7 @@ def why_degraded(books: Books, book: TaskBook) -> str:
 def why_held(books: Books, book: TaskBook) -> str | None:
     """Why a Tier 3 task may not start under the present pressure; None if it may."""
     pressure = books.pressure
-    if pressure is None or not pressure.level or book.plan.tier != 3 or _tier_1_waits_for(books, book):
+    if pressure is None or not pressure.level or book.plan.tier != 3 or is_waited_for(books, book):
         return None
     return f"Tier 3 is held: {said_of(books, pressure)}"
 
@@ -154,20 +155,6 @@ def _victims_would_help(books: Books) -> bool:
             return True
         if victims_for(books, books.tasks[head[2]], is_desperate=True):
             return True
-    return False
-
-
-def _tier_1_waits_for(books: Books, book: TaskBook) -> bool:
-    """Whether an unfinished Tier 1 task lies downstream."""
-    seen, stack = {book.plan.task_id}, list(book.downstream)
-    while stack:
-        task_id = stack.pop()
-        if task_id in seen:
-            continue
-        seen.add(task_id)
-        if task_id in books.critical:
-            return True
-        stack += books.tasks[task_id].downstream
     return False
 
 

@@ -147,7 +147,9 @@ def test_each_forecast_climbs_one_rung_and_the_last_one_skips_what_would_start()
 
 
 def test_tier_3_is_held_but_for_what_tier_1_waits_for() -> None:
-    scheduler = begun(RESEARCH, task("feed", tier=3, release_us=MINUTE_US), task("book", "feed"))
+    scheduler = begun(
+        RESEARCH, task("feed", tier=3, release_us=MINUTE_US), task("book", "feed", deadline_us=LATE_US)
+    )
     scheduler.handle([forecast(1, 0.5)])
     decisions = scheduler.handle([TimePassed(MINUTE_US)])
     assert modes(decisions) == {"feed": "full"}
