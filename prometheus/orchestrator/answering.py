@@ -43,7 +43,7 @@ def why(
 
     Raises `UserError` when nothing has that name.
     """
-    night, task = find(nights(settings, NIGHTS * 10), words)
+    night, task = find(nights(settings, NIGHTS * 10, ".".join(words)), words)
     now = clock_of(night, now_us)
     prospect = prospect_of(settings, night, now)
     return answer(night, task, attempts_of(night, [task]), now, prospect, wish or Wish(), flags)
@@ -51,7 +51,7 @@ def why(
 
 def why_slo(settings: Settings, name: str, now_us: int, wish: Wish | None = None) -> WhySlo:
     """The answer for a promise named by its id, or by its name in the newest run that has it."""
-    known = nights(settings, NIGHTS * 10)
+    known = nights(settings, NIGHTS * 10, name)
     night, slo = find_slo(known, name)
     now = clock_of(night, now_us)
     return answer_slo(night, slo, now, prospect_of(settings, night, now), wish or Wish())

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 NIGHTS = 10  # shown when nobody says how many
 REPLAYS_LOOKED_AT = 50  # the newest files of replayed sessions
+
+_log = logging.getLogger(__name__)  # to stderr, where nobody set it up otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +61,52 @@ class Night:
         return [slo for slo in self.slos if slo.state is SloState.AT_RISK]
 
 
-def nights(settings: Settings, limit: int = NIGHTS) -> list[Night]:
-    """The newest runs, by session and then by when they were opened. Raises the stores' errors."""
+def nights(settings: Settings, limit: int = NIGHTS, asked: str = "") -> list[Night]:
+    """The newest runs, by session and then by when they were opened. Raises the stores' errors.
+
+    A replay's file that cannot be read is left out, and said so, unless it is that of the run or task that is `asked` for.
+    """
     found: list[Night] = []
     for url in ledger_urls(settings):
-        with _reading(url) as ledger:
-            leader = leader_of(url)
-            for run in ledger.runs(limit=limit):
-                tasks, slos = tuple(ledger.tasks(run.run_id)), tuple(ledger.slos(run.run_id))
-                found.append(Night(run, tasks, slos, url, leader))
+        try:
+            found += _nights_in(url, limit)
+        except StoreError as error:
+            leave_out(settings, url, error, [asked])
     found.sort(
         key=lambda night: (night.run.plan.session, night.run.opened_us, night.run.run_id), reverse=True
     )
     return found[:limit]
 
 
+def _nights_in(url: str, limit: int) -> list[Night]:
+    with _reading(url) as ledger:
+        leader = leader_of(url)
+        return [
+            Night(run, tuple(ledger.tasks(run.run_id)), tuple(ledger.slos(run.run_id)), url, leader)
+            for run in ledger.runs(limit=limit)
+        ]
+
+
+def leave_out(settings: Settings, url: str, error: StoreError, asked: Collection[str]) -> None:
+    """Say that a replay's ledger cannot be read, so that the others can be; raises `error` where that will not do.
+
+    It will not for the settings' own ledger, and not for the file of a run that, or a task of which, is `asked` for.
+    """
+    path = sqlite_path(url)
+    if url == settings.ledger_url or path is None:
+        raise error
+    run_id = path.stem
+    if any(name == run_id or name.startswith(f"{run_id}.") for name in asked):
+        raise error
+    hint = (
+        error.hint or f"move it out of {path.parent}; `prometheus run` with --again replays that night anew"
+    )
+    _log.warning("prometheus: the replay %s is left out: %s\n  hint: %s", run_id, error.message, hint)
+
+
 def night_of(settings: Settings, run_id: str) -> Night:
     """The run of that id, wherever it is. `UserError` if there is none, with the nearest names."""
-    everything = nights(settings, 1_000)
+    everything = nights(settings, 1_000, run_id)
     for night in everything:
         if night.run.run_id == run_id:
             return night

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from prometheus.core.demand import Bin, Capacity, Demand
-from prometheus.core.errors import UserError
+from prometheus.core.errors import StoreError, UserError
 from prometheus.core.instants import MINUTE_US, SECOND_US
 from prometheus.core.settings import Settings, load_settings
 from prometheus.ledger.opening import open_ledger
@@ -112,6 +112,44 @@ def test_nights_of_the_ledger_and_of_replays_come_together_newest_session_first(
     found = [night.run.run_id for night in nights(settings)]
     assert found == ["live.2016-06-27", "mine.2016-06-24", "mine.2016-06-23"]
     assert len(nights(settings, 2)) == 2
+
+
+def broken_replay(settings: Settings, run_id: str) -> Path:
+    path = settings.home / "replay" / f"{run_id}.db"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("not a ledger, by far")
+    return path
+
+
+def test_a_replay_that_cannot_be_read_is_left_out_with_its_name_and_what_to_do(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    drive(replay(settings, plan()), plan())
+    path = broken_replay(settings, "other.2020-01-02")
+    assert [night.run.run_id for night in nights(settings)] == [plan().run_id]
+    assert night_of(settings, plan().run_id).run.run_id == plan().run_id
+    assert why(settings, "fetch").task_id == tid("fetch")
+    for said in ("other.2020-01-02", str(path), "--again"):
+        assert said in caplog.text
+
+
+def test_a_replay_that_is_asked_for_and_cannot_be_read_is_an_error(settings: Settings) -> None:
+    drive(replay(settings, plan()), plan())
+    broken_replay(settings, "other.2020-01-02")
+    for ask in (
+        lambda: night_of(settings, "other.2020-01-02"),
+        lambda: why(settings, "other.2020-01-02", "fetch"),
+        lambda: answering.why_slo(settings, "other.2020-01-02.slo", T0),
+    ):
+        with pytest.raises(StoreError, match=r"other\.2020-01-02"):
+            ask()
+
+
+def test_the_own_ledger_that_cannot_be_read_is_an_error(settings: Settings) -> None:
+    settings.home.mkdir(parents=True)
+    (settings.home / "ledger.db").write_text("not a ledger, by far")
+    with pytest.raises(StoreError, match=r"ledger\.db"):
+        nights(settings)
 
 
 def test_a_named_ledger_is_asked_alone(settings: Settings, own_home: Path) -> None:

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from prometheus.core.calendar_book import CalendarBook
 from prometheus.core.calendar_errors import NotATradingDayError
 from prometheus.core.demand import Capacity
-from prometheus.core.errors import UserError
+from prometheus.core.errors import StoreError, UserError
 from prometheus.core.instants import DAY_US, HOUR_US, from_us
 from prometheus.core.settings import Settings
 from prometheus.core.time import TradingCalendar
@@ -24,7 +24,7 @@ from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline, shipp
 from prometheus.orchestrator.machine import capacity_of
 from prometheus.orchestrator.outlooks import basis_of
 from prometheus.orchestrator.tonight import AFTER_THE_LAST_US, Tonight, only
-from prometheus.orchestrator.views import exists, leader_of, ledger_urls
+from prometheus.orchestrator.views import exists, leader_of, leave_out, ledger_urls
 from prometheus.pipelines.moments import Clock, Edge
 from prometheus.scheduler.plan import RunPlan
 from prometheus.scheduler.planning import plan_run, sessions_of
@@ -67,7 +67,7 @@ def gather(settings: Settings, names: Sequence[str], session: date | None, now_u
     """
     book = install_desk_book(settings)
     loaded = {one.spec.name: one for one in (load_pipeline(n, settings) for n in names or shipped_names())}
-    unfinished, ended = _in_ledgers(settings)
+    unfinished, ended, unread = _in_ledgers(settings)
     histories = {name: history_of(settings, name) for name in loaded}
     desk = _Desk(settings, book, loaded, histories, unfinished, ended, now_us)
     plans = []
@@ -78,6 +78,8 @@ def gather(settings: Settings, names: Sequence[str], session: date | None, now_u
         if plan is not None:
             plans.append(plan)
     asked_for = {plan.run_id for plan in plans}
+    for url, error in unread:
+        leave_out(settings, url, error, asked_for if names else ())
     if not names and session is None:
         asked_for |= {run_id for run_id, (url, _) in unfinished.items() if url == settings.ledger_url}
     begun = {run_id: found for run_id, found in unfinished.items() if run_id in asked_for}
@@ -90,17 +92,22 @@ def gather(settings: Settings, names: Sequence[str], session: date | None, now_u
     return _tonight(desk, sorted(coming, key=lambda run: (run.release_us, run.run_id)), begun)
 
 
-def _in_ledgers(settings: Settings) -> tuple[dict[str, tuple[str, Snapshot]], dict[str, RunState]]:
-    """Every run of the ledgers: where the unfinished stand, and how the others ended. The own ledger counts first."""
+def _in_ledgers(
+    settings: Settings,
+) -> tuple[dict[str, tuple[str, Snapshot]], dict[str, RunState], list[tuple[str, StoreError]]]:
+    """Every run of the ledgers: where the unfinished stand, and how the others ended. The own ledger counts first.
+
+    Beside them the ledgers that cannot be read, with the reason.
+    """
     unfinished: dict[str, tuple[str, Snapshot]] = {}
     ended: dict[str, RunState] = {}
+    unread: list[tuple[str, StoreError]] = []
     for url in ledger_urls(settings) if _may_look(settings) else []:
-        ledger = open_ledger(url, create=False)
         try:
-            states = {run.run_id: run.state for run in ledger.runs(limit=1_000)}
-            snapshot = ledger.load() if RunState.RUNNING in states.values() else None
-        finally:
-            ledger.close()
+            states, snapshot = _states_in(url)
+        except StoreError as error:
+            unread.append((url, error))
+            continue
         for run_id, state in states.items():
             if run_id in unfinished or run_id in ended:
                 continue
@@ -108,7 +115,17 @@ def _in_ledgers(settings: Settings) -> tuple[dict[str, tuple[str, Snapshot]], di
                 unfinished[run_id] = url, only(snapshot, {run_id})
             else:
                 ended[run_id] = state
-    return unfinished, ended
+    return unfinished, ended, unread
+
+
+def _states_in(url: str) -> tuple[dict[str, RunState], Snapshot | None]:
+    """How the runs of a ledger stand, and what it says of those that have not ended."""
+    ledger = open_ledger(url, create=False)
+    try:
+        states = {run.run_id: run.state for run in ledger.runs(limit=1_000)}
+        return states, ledger.load() if RunState.RUNNING in states.values() else None
+    finally:
+        ledger.close()
 
 
 def _may_look(settings: Settings) -> bool:
