@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus.core.errors import StoreError, UserError
 from prometheus.core.settings import Settings
-from prometheus.ledger.contract import Ledger
+from prometheus.ledger.contract import Ledger, LedgerUnavailableError
 from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, TaskRow
 from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, RunState, SloState, TaskState
 
@@ -98,9 +98,9 @@ def leave_out(settings: Settings, url: str, error: StoreError, asked: Collection
     run_id = path.stem
     if any(name == run_id or name.startswith(f"{run_id}.") for name in asked):
         raise error
-    hint = (
-        error.hint or f"move it out of {path.parent}; `prometheus run` with --again replays that night anew"
-    )
+    hint = f"move it out of {path.parent}; `prometheus run` with --again replays that night anew"
+    if isinstance(error, LedgerUnavailableError):
+        hint = error.hint or "try again in a moment"
     _log.warning("prometheus: the replay %s is left out: %s\n  hint: %s", run_id, error.message, hint)
 
 

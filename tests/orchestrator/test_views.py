@@ -128,7 +128,7 @@ def test_a_replay_that_cannot_be_read_is_left_out_with_its_name_and_what_to_do(
     path = broken_replay(settings, "other.2020-01-02")
     assert [night.run.run_id for night in nights(settings)] == [plan().run_id]
     assert night_of(settings, plan().run_id).run.run_id == plan().run_id
-    assert why(settings, "fetch").task_id == tid("fetch")
+    assert why(settings, "fetch").task.task_id == tid("fetch")
     for said in ("other.2020-01-02", str(path), "--again"):
         assert said in caplog.text
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from prometheus.core.demand import Bin, Capacity
-from prometheus.core.errors import UserError
+from prometheus.core.errors import StoreError, UserError
 from prometheus.core.instants import HOUR_US, SECOND_US, from_us, to_us
 from prometheus.core.settings import Settings, load_settings
 from prometheus.ledger.contract import Ledger
@@ -275,6 +275,19 @@ def test_a_past_session_begins_at_its_first_release(desk: Settings) -> None:
     assert [run.run_id for run in tonight.coming] == ["us_eq_daily.2024-11-26"]
     assert "a past session: as its replay would begin now" in tonight.notes
     assert any("as declared, for there is no history yet" in note for note in tonight.notes)
+
+
+def test_a_broken_replay_of_another_night_is_left_out_and_that_of_this_night_is_an_error(
+    desk: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = desk.home / "replay"
+    folder.mkdir(parents=True)
+    (folder / "us_eq_daily.2020-01-02.db").write_text("not a ledger, by far")
+    assert [run.run_id for run in replayed(desk).runs()] == [f"us_eq_daily.{SESSION}"]
+    assert "the replay us_eq_daily.2020-01-02 is left out" in caplog.text
+    (folder / f"us_eq_daily.{SESSION}.db").write_text("not a ledger, by far")
+    with pytest.raises(StoreError, match=f"us_eq_daily.{SESSION}.db"):
+        replayed(desk)
 
 
 def test_a_market_that_closes_early_releases_its_run_early(desk: Settings) -> None:
