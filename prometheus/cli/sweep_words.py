@@ -88,19 +88,25 @@ def enough_words(found: Sweep) -> list[str]:
 
 
 def _no_help_words(found: Sweep) -> list[str]:
-    """Promises that are missed as often on the largest machine as on the one before it: size is not what they lack."""
+    """Promises that are surely broken and missed just as often on the largest machine as on the one before it."""
     if len(found.points) < 2:
         return []
     last, before = found.points[-1], found.points[-2]
     vain = [
         label_of(one.promise, found.promises)
         for place, one in enumerate(found.smallest)
-        if one.size is None and last.missed[place].value >= before.missed[place].interval()[0]
+        if one.size is None
+        and one.verdict is Verdict.BROKEN
+        and last.missed[place].value == before.missed[place].value
     ]
     if not vain:
         return []
     more = f" and {len(vain) - 3} more" if len(vain) > 3 else ""
-    return [f"more does not help {', '.join(vain[:3])}{more}: the work takes that long, however much is free"]
+    largest, smaller = found.swept.words(last.size), plain_size(found.swept, before.size)
+    nights = min(last.samples, before.samples)
+    return [
+        f"{largest} miss {', '.join(vain[:3])}{more} as often as {smaller:g}, as far as {nights} nights tell"
+    ]
 
 
 def _marks(found: Sweep) -> tuple[Enough, ...]:

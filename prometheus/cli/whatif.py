@@ -97,6 +97,8 @@ def whatif(
         cpu, memory, gpu, pool or [], slower or [], close or [], without_worker or [], without or []
     )
     swept = None if sweep is None else reading.read_sweep(sweep)
+    if swept is not None:
+        reading.refuse_both(swept, assumptions)
     label = None if session is None else parse_day(session, "--session")
     tonight = _tonight(face, pipelines or [], workload, label)
     told = _progress(face)

@@ -85,6 +85,23 @@ def read_sweep(text: str) -> Swept:
     return Swept(None, what, sizes)
 
 
+def refuse_both(swept: Swept, assumptions: Sequence[Assumption]) -> None:
+    """Raises `UserError` where a change says how large that is which the sweep varies."""
+    for one in assumptions:
+        match one:
+            case Sized(what) if what == swept.what:
+                flag, varied = f"--{what}", str(what)
+            case PoolSized(pool) if swept.what is None and pool == swept.pool:
+                flag, varied = f"--pool {pool}=...", f"the pool {pool!r}"
+            case _:
+                continue
+        raise UserError(
+            f"{flag} and --sweep both say how much there is of {varied}",
+            allowed=f"one of the two; --sweep tries each of its {len(swept.sizes)} sizes",
+            hint=f"leave {flag} out",
+        )
+
+
 def _sized(flag: str, parse: object, value: object) -> int:
     assert callable(parse), "a reader of one value"
     try:

@@ -9,7 +9,7 @@ from prometheus.cli.face import cell, table
 from prometheus.core.instants import HOUR_US, MINUTE_US, SECOND_US, from_us
 from prometheus.monitoring.axis import clock_words
 from prometheus.monitoring.prospects import MOST_ROWS, Fan, Prospect, Prospects, draw_prospects, percent
-from prometheus.orchestrator.whatif.comparing import Comparison, Outcome, Row, never_words
+from prometheus.orchestrator.whatif.comparing import Comparison, Outcome, Row, can_start_words, never_words
 from prometheus.orchestrator.whatif.shares import Share
 
 if TYPE_CHECKING:
@@ -42,10 +42,15 @@ def tell(face: Face, found: Comparison) -> None:
 
 
 def changed_warnings(found: Comparison) -> list[str]:
-    """What can never start, as it would be."""
+    """What can never start as it would be, and what could not and now can."""
     known = {one.task.task_id for one in found.never_before}
     new = [one for one in found.never if one.task.task_id not in known]
-    return never_words(new) + [f"(already so) {said}" for said in never_words(found.never_before)]
+    still = [one for one in found.never if one.task.task_id in known]
+    return [
+        *can_start_words(found.can_start),
+        *never_words(new),
+        *(f"(already so) {said}" for said in never_words(still)),
+    ]
 
 
 def picture(found: Comparison) -> str:

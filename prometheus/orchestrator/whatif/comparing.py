@@ -67,6 +67,7 @@ class Comparison:
     notes: tuple[str, ...]  # where this comes from, and what is not in it
     never: tuple[Never, ...]  # tasks that no worker can hold as it would be
     never_before: tuple[Never, ...]  # nor as it is
+    can_start: tuple[Never, ...]  # tasks that no worker can hold as it is, but one can as it would be
 
     @property
     def is_forecast(self) -> bool:
@@ -92,6 +93,7 @@ class Comparison:
             "slos": [_row(row) for row in self.rows],
             "tier3_core_hours": {"before": self.lower[0], "after": self.lower[1]},
             "never_start": [{"task": one.task.task_id, "reason": one.reason} for one in self.never],
+            "can_start_now": [one.task.task_id for one in self.can_start],
         }
 
 
@@ -112,6 +114,8 @@ def compare(
     with Drawer(stages, seed) as drawer:
         drawer.draw([(place, number) for number in range(samples) for place in places], progress)
     seen = drawer.seen
+    never_after, never_before = never(assumed.tonight), never(tonight)
+    able = {task.task_id for task in assumed.tonight.tasks()} - {one.task.task_id for one in never_after}
     return Comparison(
         tonight.name,
         stages[0].scheduler.now_us,
@@ -122,21 +126,28 @@ def compare(
         (seen[0].core_hours(), seen[-1].core_hours()),
         assumed.words,
         tonight.notes,
-        tuple(never(assumed.tonight)),
-        tuple(never(tonight)),
+        tuple(never_after),
+        tuple(never_before),
+        tuple(one for one in never_before if one.task.task_id in able),
     )
 
 
 def never_words(found: Sequence[Never]) -> list[str]:
     """Sentences about tasks that can never start, the same reason said once."""
-    by_reason: dict[str, list[str]] = {}
+    by_reason: dict[str, list[Never]] = {}
     for one in found:
-        by_reason.setdefault(one.reason, []).append(one.task.task_id)
-    words = []
-    for reason, ids in by_reason.items():
-        more = f" and {len(ids) - NEVER_SHOWN} more" if len(ids) > NEVER_SHOWN else ""
-        words.append(f"can never start: {', '.join(ids[:NEVER_SHOWN])}{more}: {reason}")
-    return words
+        by_reason.setdefault(one.reason, []).append(one)
+    return [f"can never start: {_ids(alike)}: {reason}" for reason, alike in by_reason.items()]
+
+
+def can_start_words(found: Sequence[Never]) -> list[str]:
+    """The tasks that could never start, and can."""
+    return [f"can start now: {_ids(found)}"] if found else []
+
+
+def _ids(found: Sequence[Never]) -> str:
+    more = f" and {len(found) - NEVER_SHOWN} more" if len(found) > NEVER_SHOWN else ""
+    return ", ".join(one.task.task_id for one in found[:NEVER_SHOWN]) + more
 
 
 def outcome(promise: Promise, finishes: Sequence[int | None]) -> Outcome:
