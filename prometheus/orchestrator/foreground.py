@@ -28,7 +28,7 @@ from prometheus.orchestrator.capacity import announce
 from prometheus.orchestrator.clock import Clock, LiveClock, ReplayClock, monotonic_us
 from prometheus.orchestrator.forecaster import Ask
 from prometheus.orchestrator.forecasting import Forecasting
-from prometheus.orchestrator.histories import durations_of, history_of
+from prometheus.orchestrator.histories import Histories, durations_of, history_of
 from prometheus.orchestrator.launching import Launcher
 from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline
 from prometheus.orchestrator.machine import capacity_of
@@ -109,7 +109,8 @@ def run_pipeline(request: RunRequest, settings: Settings, observe: Callable[[Pro
         stack.callback(executor.close)
         install_desk_book(settings)
         loaded = load_pipeline(request.pipeline, settings)
-        plan = _plan(request, loaded, settings)
+        histories = history_of(settings, loaded.spec.name)  # read once: it may mean dozens of files
+        plan = _plan(request, loaded, histories)
         if request.ledger_url is not None:
             url = request.ledger_url
         elif not plan.replayed:
@@ -120,7 +121,9 @@ def run_pipeline(request: RunRequest, settings: Settings, observe: Callable[[Pro
                 _put_aside(settings, plan.run_id)
         ledger = open_ledger(url)
         stack.callback(ledger.close)
-        return _drive(settings, loaded, plan, ledger, url, executor, observe, is_repair=request.repair)
+        return _drive(
+            settings, loaded, histories, plan, ledger, url, executor, observe, is_repair=request.repair
+        )
 
 
 def replay_ledger_url(settings: Settings, run_id: str) -> str:
@@ -141,9 +144,9 @@ def _put_aside(settings: Settings, run_id: str) -> None:
         path.rename(aside / path.name)
 
 
-def _plan(request: RunRequest, loaded: LoadedPipeline, settings: Settings) -> RunPlan:
+def _plan(request: RunRequest, loaded: LoadedPipeline, histories: Histories) -> RunPlan:
     """The run as it would be opened: its latest starts come from what its jobs took before, where that is known."""
-    durations = durations_of(history_of(settings, loaded.spec.name))
+    durations = durations_of(histories)
     now_us = LiveClock().now_us()
     session = request.session or _latest_closed(loaded.spec, now_us)
     plan = plan_run(loaded.spec, session, TradingCalendar, loaded.pin, True, durations)
@@ -165,6 +168,7 @@ def _latest_closed(spec: PipelineSpec, now_us: int) -> date:
 def _drive(
     settings: Settings,
     loaded: LoadedPipeline,
+    histories: Histories,
     plan: RunPlan,
     ledger: Ledger,
     url: str,
@@ -215,7 +219,7 @@ def _drive(
     if has_repairs:
         events += repairs(snapshot.tasks, now_us, _who())
     with ExitStack() as stack:
-        foresight = _foresight(settings, plan, url, driver, watch.note)
+        foresight = _foresight(settings, histories, plan, url, driver, watch.note)
         driver.hearers.append(watch.heard)
         if foresight is not None:
             stack.callback(foresight.close)
@@ -244,12 +248,17 @@ def _drive(
 
 
 def _foresight(
-    settings: Settings, plan: RunPlan, url: str, driver: Driver, tell: Callable[[str], None]
+    settings: Settings,
+    histories: Histories,
+    plan: RunPlan,
+    url: str,
+    driver: Driver,
+    tell: Callable[[str], None],
 ) -> Forecasting | None:
     """Who looks ahead; None where there is nothing to look for, or no other process could read the ledger."""
     if not settings.forecast.enabled or not plan.slos or url == "memory:":
         return None
-    basis = basis_of(plan, history_of(settings, plan.pipeline))
+    basis = basis_of(plan, histories)
     return Forecasting(
         Ask(
             url,
