@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -66,9 +67,11 @@ def simulate(
         if every_us < SECOND_US:
             raise UserError(f"--forecast-every is {forecast_every!r}", allowed="at least 1s")
         forecasts = Forecasts(every_us, samples, seed)
+    if trace is not None:
+        _write(trace, (), mode="a")  # said now, not after the night
     result = run(read, policy=POLICIES[policy], seed=seed, traced=trace is not None, forecasts=forecasts)
     if trace is not None:
-        _write(trace, result)
+        _write(trace, _lines(result))
     if as_json:
         print_json({**result.as_json(), "policy": policy, "seed": seed})
         return
@@ -89,15 +92,19 @@ def simulate(
         face.err.print(f"faults of seed {result.faults.seed}: {met}")
 
 
-def _write(trace: Path, result: Simulated) -> None:
+def _lines(result: Simulated) -> Iterator[str]:
+    start_us = result.workload.start_us
+    for at_us, event, task, attempt in result.trace:
+        line = {"at_s": (at_us - start_us) / 1e6, "event": event, "task": task, "attempt": attempt}
+        yield json.dumps(line) + "\n"
+
+
+def _write(trace: Path, lines: Iterable[str], mode: Literal["a", "w"] = "w") -> None:
     from prometheus.core.errors import UserError
 
-    start_us = result.workload.start_us
     try:
-        with trace.open("w", encoding="utf-8") as file:
-            for at_us, event, task, attempt in result.trace:
-                line = {"at_s": (at_us - start_us) / 1e6, "event": event, "task": task, "attempt": attempt}
-                file.write(json.dumps(line) + "\n")
+        with trace.open(mode, encoding="utf-8") as file:
+            file.writelines(lines)
     except OSError as error:
         raise UserError(
             f"--trace {trace} cannot be written: {error.strerror}", hint="name a file in a folder that exists"

@@ -75,7 +75,7 @@ def parse_memory_mib(size: object) -> int:
 def parse_cpu_milli(cpu: object) -> int:
     """Milli-cores of a number of cores such as 2 or 0.5; `UserError` for anything else, zero included."""
     if isinstance(cpu, bool) or not isinstance(cpu, int | float) or not 0.001 <= cpu <= 1_000_000:
-        raise UserError(f"{cpu!r} is not a number of cores", allowed="a number such as 0.5 or 2")
+        raise UserError(f"{cpu!r} is not a number of cores", allowed="0.001 to 1,000,000, such as 0.5 or 2")
     return round(cpu * 1_000)
 
 

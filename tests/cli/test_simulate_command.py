@@ -98,6 +98,32 @@ def test_a_trace_that_cannot_be_written_is_told(workload: Path, tmp_path: Path) 
     assert "cannot be written: No such file or directory" in result.stderr.replace("\n", " ")
 
 
+def test_a_trace_that_cannot_be_written_is_told_before_the_night_is_played(
+    workload: Path, tmp_path: Path
+) -> None:
+    """The night itself is refused only when it is played: faults in the file, and forecasts."""
+    workload.write_text(json.dumps({**NIGHT, "faults": {"lost": 1}}))
+    result = simulate(
+        "--workload", workload, "--forecast-every", "5min", "--trace", tmp_path / "none" / "trace.jsonl"
+    )
+    assert result.exit_code == 2
+    assert "cannot be written" in result.stderr
+
+
+def test_of_faults_in_the_file_and_forecasts_the_hint_says_where_the_faults_are(workload: Path) -> None:
+    workload.write_text(json.dumps({**NIGHT, "faults": {"lost": 1}}))
+    result = simulate("--workload", workload, "--forecast-every", "5min")
+    assert result.exit_code == 2
+    assert "`faults` in the file" in result.stderr
+
+
+@pytest.mark.parametrize("spec", ["", " , "])
+def test_faults_that_ask_for_nothing_are_refused(workload: Path, spec: str) -> None:
+    result = simulate("--workload", workload, "--faults", spec)
+    assert result.exit_code == 2
+    assert "asks for nothing" in result.stderr
+
+
 def test_faults_are_drawn_from_a_seed_that_is_told(workload: Path) -> None:
     first, second = (
         simulate("--workload", workload, "--faults", "lost=2,restarts=5,seed=3", "--json") for _ in range(2)

@@ -147,6 +147,7 @@ def test_already_so_is_what_stays_so_and_what_is_cured_can_start() -> None:
     ("words", "said"),
     [
         (("--cpu", "0"), "--cpu: 0.0 is not a number of cores"),
+        (("--cpu", "1e9"), "0.001 to 1,000,000"),
         (("--memory", "lots"), "--memory: 'lots' is not a memory size"),
         (("--gpu", "-1"), "--gpu is '-1'"),
         (("--pool", "db"), "--pool is 'db'"),

@@ -64,8 +64,9 @@ def read_faults(text: str) -> FaultsPart:
     Raises `UserError` with every word that cannot be used.
     """
     asked: dict[str, int | float | None] = {}
-    wrong = []
-    for word in filter(None, (word.strip() for word in text.split(","))):
+    words = [word for word in (word.strip() for word in text.split(",")) if word]
+    wrong = [] if words else [f"{text!r} asks for nothing"]
+    for word in words:
         name, _, value = word.partition("=")
         if word == "all":
             asked = {**ALL.model_dump(), **asked}

@@ -134,7 +134,8 @@ def simulate(
             told = run_foreseeing(scheduler, world, first, workload, forecasts, foreseen)
     elif forecasts is not None:
         raise UserError(
-            "forecasts are not made in a night with faults", hint="leave --faults or --forecast-every out"
+            "forecasts are not made in a night with faults",
+            hint="leave out --forecast-every, or what asks for faults: --faults, or `faults` in the file",
         )
     else:
         night = Night(world, ledger or MemoryLedger(), faults or Faults(), policy, seed, watch)

@@ -248,7 +248,7 @@ def _without(tonight: Tonight, one: Without) -> tuple[Tonight, list[str]]:
             raise UserError(
                 f"--without {one.what}: that is no pipeline of tonight",
                 allowed=", ".join(sorted(pipelines)),
-                hint="single jobs are left out with `prometheus skip`; their time with --slower JOB=0.01",
+                hint="a job that takes next to no time is --slower JOB=0.01",
             )
         gone, ids = set(), {task.task_id for task in tasks}
         said = f"without {what} ({_count(len(ids), 'task')})"
