@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from prometheus.cli.face import cell, table
-from prometheus.core.instants import HOUR_US, MINUTE_US, SECOND_US, from_us
+from prometheus.core.instants import HOUR_US, MINUTE_US, from_us
 from prometheus.monitoring.axis import clock_words
 from prometheus.monitoring.prospects import MOST_ROWS, Fan, Prospect, Prospects, draw_prospects, percent
 from prometheus.orchestrator.whatif.comparing import Comparison, Outcome, Row, can_start_words, never_words
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from prometheus.orchestrator.tonight import Promise
 
 ROWS = 24  # promises in a table for people; --json has all
+GAP = 2  # between columns
+LEAST_NAME = 8  # letters of a promise's name in the narrowest table
 LITTLE_CORE_HOURS = 0.05  # are not told
 
 
@@ -105,32 +107,28 @@ def _table(face: Face, found: Comparison) -> None:
     if not rows:
         face.out.print("no promise is open tonight")
         return
-    compared = bool(found.words)
-    if compared:
-        shown = table(
-            "promise", "tier", "due UTC", "P(miss)", "then", "P50", "then", "later", "P90", "then", "later"
-        )
-    else:
-        shown = table("promise", "tier", "due UTC", "P(miss)", "P50", "P90")
+    rows.sort(key=lambda row: row.promise.tier)  # those of a tier stay in the order of their deadlines
     promises = [row.promise for row in found.rows]
-    for row in rows:
-        first = [cell(label_of(row.promise, promises)), str(row.promise.tier), _due(row, found.now_us)]
-        before, after = row.before, row.after
-        if not compared:
-            shown.add_row(*first, _miss(before), *_finish(before, found))
-            continue
-        was, then = _finish(before, found), _finish(after, found)
-        shown.add_row(
-            *first,
-            _miss(before),
-            _miss(after),
-            was[0],
-            then[0],
-            _later(row.p50_later_us),
-            was[1],
-            then[1],
-            _later(row.p90_later_us),
-        )
+    names = [cell(label_of(row.promise, promises)) for row in rows]
+    beneath = "\nnow → if so" if found.words else ""
+    headings = [
+        "promise\n",
+        "tier\n",
+        "due\nUTC",
+        *(f"{name}{beneath}" for name in ("P(miss)", "P50", "P90")),
+    ]
+    for differences in ((True, True), (False, True), (False, False)):
+        cells = [_cells(row, found, differences) for row in rows]
+        widths = [max(len(line) for text in column for line in text.split("\n"))
+                  for column in zip(headings[1:], *cells, strict=True)]  # fmt: skip
+        room = face.out.width - sum(widths) - GAP * len(widths)
+        if room >= max(map(len, names)):
+            break
+    room = max(room, LEAST_NAME)
+    shown = table(*headings)
+    shown.collapse_padding = True
+    for name, more in zip(names, cells, strict=True):
+        shown.add_row(name if len(name) <= room else f"{name[: room - 1]}…", *more)
     face.out.print(shown)
     if len(found.rows) > len(rows):
         face.out.print(
@@ -152,36 +150,50 @@ def _foremost(rows: Sequence[Row], most: int) -> list[Row]:
     return [row for row in rows if row.promise.slo.slo_id in chosen]
 
 
-def _due(row: Row, near_us: int) -> str:
-    due = [clock_words(side.deadline_us, near_us) for side in (row.before, row.after) if side is not None]
-    return due[0] if due[0] == due[-1] else f"{due[0]}, then {due[-1]}"
+def _cells(row: Row, found: Comparison, differences: tuple[bool, bool]) -> list[str]:
+    """All but the name; both sides where they are not shown alike, with the difference of P50 and of P90."""
+    sides = [row.before, row.after] if found.words else [row.before]
+    there = [side for side in sides if side is not None]
+    cells = [
+        str(row.promise.tier),
+        _both([clock_words(side.deadline_us, found.now_us) for side in there]),
+        _both(["no run" if side is None else percent(side.missed.value) for side in sides]),
+    ]
+    finishes = (
+        [None if side is None else side.p50_us for side in sides],
+        [None if side is None else side.p90_us for side in sides],
+    )
+    for instants, is_told in zip(finishes, differences, strict=True):
+        said = _both(
+            ["-" if side is None else _finish(at, found) for side, at in zip(sides, instants, strict=True)]
+        )
+        known = [at for at in instants if at is not None]
+        if is_told and len(known) == 2 and (later := _later(*known)):
+            said += f" ({later})"
+        cells.append(said)
+    return cells
 
 
-def _miss(side: Outcome | None) -> str:
-    return "no run" if side is None else percent(side.missed.value)
+def _both(words: Sequence[str]) -> str:
+    return words[0] if words[0] == words[-1] else " → ".join(words)
 
 
-def _finish(side: Outcome | None, found: Comparison) -> tuple[str, str]:
-    """P50 and P90 as clock times; what is not done while it was looked at ends after that."""
-    if side is None:
-        return "", ""
-    after = f"after {clock_words(found.until_us, found.now_us)}"
-    words = [after if at is None else clock_words(at, found.now_us) for at in (side.p50_us, side.p90_us)]
-    return words[0], words[1]
+def _finish(at_us: int | None, found: Comparison) -> str:
+    """A clock time; what is not done while it was looked at ends after that."""
+    return (
+        f"after {clock_words(found.until_us, found.now_us)}"
+        if at_us is None
+        else clock_words(at_us, found.now_us)
+    )
 
 
-def _later(later_us: int | None) -> str:
-    """As in +12 min, -45 s, =; whole minutes are enough from two on."""
-    if later_us is None:
+def _later(before_us: int, after_us: int) -> str:
+    """As in +12 min: the difference of what clocks show, in whole minutes; empty where they show the same."""
+    minutes = after_us // MINUTE_US - before_us // MINUTE_US
+    if not minutes:
         return ""
-    size_us = abs(later_us)
-    if size_us < SECOND_US // 2:
-        return "="
-    sign = "+" if later_us > 0 else "-"
-    if size_us < 2 * MINUTE_US:
-        return f"{sign}{size_us / SECOND_US:.0f} s"
-    minutes = round(size_us / MINUTE_US)
-    return f"{sign}{minutes} min" if minutes < 60 else f"{sign}{minutes // 60} h {minutes % 60:02d} min"
+    sign, size = "+" if minutes > 0 else "-", abs(minutes)
+    return f"{sign}{size} min" if size < 60 else f"{sign}{size // 60} h {size % 60:02d} min"
 
 
 def tier_words(found: Comparison) -> list[str]:
@@ -195,9 +207,8 @@ def tier_words(found: Comparison) -> list[str]:
             [(0.0 if side is None else side.missed.value, row.promise.slo.name) for side, row in sides]
             for sides in ([(row.before, row) for row in rows], [(row.after, row) for row in rows])
         )
-        said = f"Tier {tier}: {len(rows)} promises; a night misses {_mean(before)} of them"
-        if found.words:
-            said += f", then {_mean(after)}"
+        mean = _both([_mean(before), _mean(after)])
+        said = f"Tier {tier}: {len(rows)} promises; a night misses {mean} of them"
         share, name = max(after, key=lambda pair: pair[0])
         words.append(f"{said}; most in danger is {name}: {percent(share)}" if share else said)
     return words
@@ -217,7 +228,8 @@ def lower_words(found: Comparison) -> str:
         return ""
     if not found.words or abs(after - before) < LITTLE_CORE_HOURS:
         return f"Tier 3: {before:.1f} core-hours of use by {until}"
-    return f"Tier 3: {before:.1f} core-hours of use by {until}, then {after:.1f} ({after - before:+.1f})"
+    more = round(after, 1) - round(before, 1)  # of what is shown
+    return f"Tier 3: {before:.1f} → {after:.1f} core-hours of use by {until} ({more:+.1f})"
 
 
 def _error_words(samples: int, seed: int) -> str:
