@@ -131,3 +131,9 @@ def _overlaid(capacity: Capacity, change: CapacityChangeSettings) -> Capacity:
         for one in capacity.bins
     )
     return Capacity(bins, tuple(sorted({**dict(capacity.pools), **change.pools}.items())))
+
+
+def machine_at(capacity: Capacity, coming: Coming, now_us: int) -> tuple[Capacity, Coming]:
+    """What the machine is now, and what is still announced; of what was, that which is due has come since."""
+    due = [changed for at_us, changed in coming if at_us <= now_us]
+    return due[-1] if due else capacity, coming[len(due) :]

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from prometheus.core.demand import Capacity
 from prometheus.core.instants import SECOND_US
 from prometheus.forecast.foresee import Forecast
+from prometheus.orchestrator.capacity import machine_at
 from prometheus.orchestrator.clock import monotonic_us
 from prometheus.orchestrator.prospect import Prospect
 from prometheus.scheduler.events import CapacityChanged, Event, TaskAsked, Verb
@@ -247,32 +249,50 @@ def _held(
 
 def _grown(prospect: Prospect, wanted: Sequence[TaskPlan]) -> list[Candidate]:
     """One step more of what the target uses: a core, a gibibyte, a unit of a pool."""
-    capacity = prospect.snapshot.capacity
-    if capacity is None or not capacity.bins:
+    told = prospect.snapshot.capacity
+    if told is None:
+        return []
+    capacity, coming = machine_at(told, prospect.snapshot.coming, prospect.now_us)
+    if not capacity.bins:
         return []
     names = {name for plan in wanted for name in _resources(plan)}
     largest = max(capacity.bins, key=lambda one: (one.cpu_milli, one.bin_id))
-    others = tuple(one for one in capacity.bins if one is not largest)
-    grown: list[tuple[str, Capacity]] = []
+    grown: list[tuple[str, Callable[[Capacity], Capacity]]] = []
     if "cpu" in names:
-        more = replace(largest, cpu_milli=largest.cpu_milli + 1_000)
-        words = (
-            f"one core more in {largest.bin_id} ({largest.cpu_milli / 1000:g} -> {more.cpu_milli / 1000:g})"
-        )
-        grown.append((words, replace(capacity, bins=(*others, more))))
+        cores = largest.cpu_milli / 1000
+        words = f"one core more in {largest.bin_id} ({cores:g} -> {cores + 1:g})"
+        grown.append((words, partial(_larger, bin_id=largest.bin_id, cpu_milli=1_000)))
     if "memory" in names:
-        more = replace(largest, memory_mib=largest.memory_mib + 1_024)
-        grown.append((f"1 GiB of memory more in {largest.bin_id}", replace(capacity, bins=(*others, more))))
+        words = f"1 GiB of memory more in {largest.bin_id}"
+        grown.append((words, partial(_larger, bin_id=largest.bin_id, memory_mib=1_024)))
     for pool, size in capacity.pools:
         if f"pool {pool}" in names:
-            pools = tuple((name, units + (name == pool)) for name, units in capacity.pools)
-            grown.append(
-                (f"pool {pool!r} larger by one ({size} -> {size + 1})", replace(capacity, pools=pools))
-            )
-    coming = prospect.snapshot.coming
+            words = f"pool {pool!r} larger by one ({size} -> {size + 1})"
+            grown.append((words, partial(_larger, pool=pool)))
     return [
-        Candidate(words, (CapacityChanged(prospect.now_us, one, coming),), (4, 0)) for words, one in grown
+        Candidate(
+            words,
+            (CapacityChanged(prospect.now_us, more(capacity), tuple((at, more(one)) for at, one in coming)),),
+            (4, 0),
+        )
+        for words, more in grown
     ]
+
+
+def _larger(
+    capacity: Capacity, bin_id: str = "", cpu_milli: int = 0, memory_mib: int = 0, pool: str | None = None
+) -> Capacity:
+    """The machine with so much more in one of its bins, or a unit more of a pool; what it does not have stays away."""
+    return replace(
+        capacity,
+        bins=tuple(
+            replace(one, cpu_milli=one.cpu_milli + cpu_milli, memory_mib=one.memory_mib + memory_mib)
+            if one.bin_id == bin_id
+            else one
+            for one in capacity.bins
+        ),
+        pools=tuple((name, units + (name == pool)) for name, units in capacity.pools),
+    )
 
 
 def _asked(prospect: Prospect, verb: Verb, words: str, task_ids: Sequence[str], kind: int) -> Candidate:

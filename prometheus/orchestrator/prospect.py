@@ -10,18 +10,18 @@ from prometheus.core.errors import UserError
 from prometheus.core.instants import DAY_US, iso
 from prometheus.core.settings import Settings
 from prometheus.forecast.foresee import Forecast, Outlook, foresee
-from prometheus.forecast.world import World
 from prometheus.ledger.memory import MemoryLedger
 from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.histories import history_of
 from prometheus.orchestrator.outlooks import basis_of, outlook_of
 from prometheus.orchestrator.simulation.contradictions import RUN
-from prometheus.orchestrator.simulation.faults import Faults
+from prometheus.orchestrator.simulation.faults import Faults, burdened, draw_faults
+from prometheus.orchestrator.simulation.opening import first_events, outlook_on, world_of
 from prometheus.orchestrator.simulation.troubled import Night as VirtualNight
-from prometheus.orchestrator.simulation.workload import read_workload
+from prometheus.orchestrator.simulation.workload import Workload, read_workload
 from prometheus.orchestrator.views import Night
 from prometheus.scheduler.core import Scheduler
-from prometheus.scheduler.events import CapacityChanged, Event, RunOpened, TimePassed
+from prometheus.scheduler.events import Event, TimePassed
 from prometheus.scheduler.plan import SloPlan
 from prometheus.scheduler.policies import RESERVING
 from prometheus.scheduler.snapshot import Snapshot
@@ -84,6 +84,9 @@ def prospect_of(settings: Settings, night: Night, now_us: int) -> Prospect | Non
 def night_of_workload(path: Path, after_us: int, seed: int) -> tuple[Night, Prospect, MemoryLedger]:
     """A workload's night so long after its start, reached in virtual time: its rows, and what lies before it.
 
+    What goes wrong by the file, up to then, has gone wrong as in `simulate` with this seed; what comes later a forecast
+    does not know. Its backfills are shown as part of the night's one run.
+
     Raises `UserError` for a file with faults, and for an instant after its horizon.
     """
     workload = read_workload(path)
@@ -93,22 +96,26 @@ def night_of_workload(path: Path, after_us: int, seed: int) -> tuple[Night, Pros
             f"--at is {iso(now_us)} in the night of {path}",
             allowed=f"an instant up to its horizon, {iso(workload.horizon_us)}",
         )
+    faults = Faults()
+    if workload.faults is not None:
+        faults = draw_faults(workload.faults, workload, seed)
+        workload = burdened(workload, faults)
     ledger = MemoryLedger()
-    world = World(workload.truths, workload.start_us, workload.checkpoint_overhead_us, workload.changes)
-    first: list[Event] = [
-        CapacityChanged(workload.start_us, workload.capacity),
-        RunOpened(workload.start_us, workload.plan),
-    ]
-    VirtualNight(world, ledger, Faults(), RESERVING, seed).run(first, now_us)
-    run = ledger.run(RUN)
-    assert run is not None, "the night was opened"
-    night = Night(run, tuple(ledger.tasks(RUN)), tuple(ledger.slos(RUN)), str(path), "a simulation")
-    outlook = Outlook(
-        histories=workload.histories,
-        overhead_us=workload.checkpoint_overhead_us,
-        changes=tuple(change for change in workload.changes if change[0] > now_us),
+    VirtualNight(world_of(workload), ledger, faults, RESERVING, seed).run(first_events(workload), now_us)
+    snapshot = ledger.load()
+    at_us = max(now_us, snapshot.at_us)  # a fault may have set the scheduler's clock forward
+    return (
+        _as_one_run(snapshot, workload, str(path)),
+        _prospect(replace(snapshot, at_us=at_us), outlook_on(workload), now_us, seed),
+        ledger,
     )
-    return night, _prospect(replace(ledger.load(), at_us=now_us), outlook, now_us, seed), ledger
+
+
+def _as_one_run(snapshot: Snapshot, workload: Workload, name: str) -> Night:
+    """The night and its backfills seen as one: they are in each other's way."""
+    run = next(row for row in snapshot.runs if row.run_id == RUN)
+    whole = replace(run, plan=replace(run.plan, tasks=workload.tasks))
+    return Night(whole, snapshot.tasks, snapshot.slos, name, "a simulation")
 
 
 def _prospect(snapshot: Snapshot, outlook: Outlook, now_us: int, seed: int) -> Prospect:

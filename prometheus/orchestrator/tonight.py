@@ -90,9 +90,11 @@ class Stage:
 
 def of_workload(workload: Workload, name: str) -> Tonight:
     """The night of a workload file. Its truths stay closed: durations are drawn from the histories alone."""
-    without = len(workload.plan.tasks) - len(workload.histories)
+    without = len(workload.tasks) - len(workload.histories)
     past = sorted(len(history) for history in workload.histories.values())
-    notes = ["duration_s, failures and unannounced changes are not looked at: a forecast could not know them"]
+    notes = [
+        "duration_s, failures, faults and unannounced changes are not looked at: a forecast could not know them"
+    ]
     if past:
         spread = f"{past[0]}" if past[0] == past[-1] else f"{past[0]} to {past[-1]}"
         notes.insert(
@@ -105,7 +107,7 @@ def of_workload(workload: Workload, name: str) -> Tonight:
         now_us=workload.start_us,
         until_us=max([workload.horizon_us, *(slo.deadline_us for slo in workload.plan.slos)]),
         capacity=workload.capacity,
-        coming=(workload.plan,),
+        coming=workload.runs,
         histories=workload.histories,
         overhead_us=workload.checkpoint_overhead_us,
         announced=workload.coming,

@@ -12,8 +12,9 @@ from typing import Any
 
 from prometheus.core.instants import SECOND_US
 from prometheus.forecast.ahead import Told, run_ahead
-from prometheus.forecast.foresee import Outlook, foresee
+from prometheus.forecast.foresee import foresee
 from prometheus.forecast.world import World
+from prometheus.orchestrator.simulation.opening import outlook_on
 from prometheus.orchestrator.simulation.workload import Workload
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.decisions import SetPressure
@@ -61,7 +62,7 @@ def run_foreseeing(
     foreseen: Foreseen,
 ) -> Told:
     """Drive the night to its horizon with a forecast every so often, as long as a Tier 1 promise is open."""
-    outlook = Outlook(workload.histories, overhead_us=workload.checkpoint_overhead_us)
+    outlook = outlook_on(workload)
     tiers = {task.task_id: task.tier for task in workload.plan.tasks}
     told = decided = 0
     at_us, events = world.now_us, list(first)

@@ -9,17 +9,17 @@ from typing import Any
 from prometheus.core.errors import UserError
 from prometheus.core.instants import SECOND_US
 from prometheus.forecast.ahead import run_ahead
-from prometheus.forecast.world import Life, Trace, World, useful_us
+from prometheus.forecast.world import Life, Trace, useful_us
 from prometheus.ledger.contract import Ledger
 from prometheus.ledger.memory import MemoryLedger
 from prometheus.orchestrator.clock import monotonic_us
 from prometheus.orchestrator.simulation.faults import Faults, burdened, draw_faults
 from prometheus.orchestrator.simulation.foreseeing import Forecasts, Foreseen, run_foreseeing
+from prometheus.orchestrator.simulation.opening import first_events, world_of
 from prometheus.orchestrator.simulation.troubled import Night, Watch
 from prometheus.orchestrator.simulation.uncollected import without_collection
 from prometheus.orchestrator.simulation.workload import Workload
 from prometheus.scheduler.core import Scheduler
-from prometheus.scheduler.events import CapacityChanged, Event, RunOpened
 from prometheus.scheduler.policies import RESERVING, Policy
 from prometheus.scheduler.states import ENDED, TaskState
 
@@ -110,19 +110,7 @@ def simulate(
         faults = draw_faults(workload.faults, workload, seed)
     if faults is not None:
         workload = burdened(workload, faults)
-    world = World(
-        workload.truths,
-        workload.start_us,
-        workload.checkpoint_overhead_us,
-        workload.changes,
-        coming=workload.coming,
-        trace=[] if traced else None,
-    )
-    first: list[Event] = [
-        CapacityChanged(workload.start_us, workload.capacity, workload.coming),
-        RunOpened(workload.start_us, workload.plan),
-        *(RunOpened(workload.start_us, run) for run in workload.backfills),
-    ]
+    world, first = world_of(workload, traced=traced), first_events(workload)
     happened: Mapping[str, int] = {}
     foreseen = None
     if faults is None and ledger is None and watch is None:

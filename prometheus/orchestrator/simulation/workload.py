@@ -52,6 +52,11 @@ class Workload:
     faults: FaultsPart | None = None  # what goes wrong besides, as the file asks
 
     @property
+    def runs(self) -> tuple[RunPlan, ...]:
+        """The night and its backfills."""
+        return (self.plan, *self.backfills)
+
+    @property
     def tasks(self) -> tuple[TaskPlan, ...]:
         """Those of the night and of its backfills."""
         return self.plan.tasks + tuple(task for run in self.backfills for task in run.tasks)

@@ -11,14 +11,13 @@ from datetime import date, timedelta
 
 from prometheus.core.calendar_book import CalendarBook
 from prometheus.core.calendar_errors import NotATradingDayError
-from prometheus.core.demand import Capacity
 from prometheus.core.errors import StoreError, UserError
 from prometheus.core.instants import DAY_US, HOUR_US, from_us
 from prometheus.core.settings import Settings
 from prometheus.core.time import TradingCalendar
 from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.calendars import install_desk_book
-from prometheus.orchestrator.capacity import Coming, announce
+from prometheus.orchestrator.capacity import announce, machine_at
 from prometheus.orchestrator.histories import Histories, ascending_by_task, durations_of, history_of
 from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline, shipped_names
 from prometheus.orchestrator.machine import capacity_of
@@ -179,7 +178,7 @@ def _tonight(desk: _Desk, coming: list[RunPlan], begun: dict[str, tuple[str, Sna
     changes = desk.settings.resources.changes
     capacity, announced = announce(changes, capacity_of(desk.settings), now_us, desk.calendar)
     if snapshot is not None and snapshot.capacity is not None and any(leaders.values()):
-        capacity, announced = _machine_of(snapshot.capacity, snapshot.coming, now_us)
+        capacity, announced = machine_at(snapshot.capacity, snapshot.coming, now_us)
     return Tonight(
         name=_named([plan.run_id for plan in plans]),
         now_us=now_us,
@@ -198,12 +197,6 @@ def _tonight(desk: _Desk, coming: list[RunPlan], begun: dict[str, tuple[str, Sna
         seed=desk.settings.seed,
         notes=tuple(_notes(desk, plans, begun, leaders, is_past)),
     )
-
-
-def _machine_of(capacity: Capacity, coming: Coming, now_us: int) -> tuple[Capacity, Coming]:
-    """What the machine is now, and what is still announced; of what was, that which is due has come since."""
-    due = [changed for at_us, changed in coming if at_us <= now_us]
-    return due[-1] if due else capacity, coming[len(due) :]
 
 
 def _merged(snapshots: Sequence[Snapshot]) -> Snapshot | None:
