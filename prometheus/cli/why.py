@@ -127,7 +127,7 @@ def _why_words(face: Face, answer: Why) -> None:
             face.out.print(f"    {cell(line)}")
     for path in _logs(face, answer):
         face.out.print(f"  log: {path}")
-    if answer.eta_us is not None:
+    if answer.eta_us is not None and answer.forecast is None:  # which knows better
         face.out.print(
             f"  could start about {stamp(answer.eta_us)} UTC, if what is before it takes its usual time"
         )

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from prometheus.orchestrator.prospect import Prospect
 
 MOST_CAUSES = 20
+# Causes that usual durations say nothing of: it would be "now", which is what the scheduler has just refused.
+_NOBODY_KNOWS_UNTIL = frozenset({"room", "pool", "reservation", "tier", "pressure"})
 _HANGS_ON_OTHERS = frozenset({TaskState.WAITING, TaskState.BLOCKED})
 
 
@@ -49,7 +51,9 @@ class Why:
     plan: TaskPlan
     headline: str
     causes: tuple[Cause, ...]
-    eta_us: int | None  # earliest start if everything before it takes its usual time and finds room at once
+    eta_us: (
+        int | None
+    )  # earliest start if everything before it takes its usual time and finds room at once; None if not
     commands: tuple[str, ...]  # what takes the run up again
     attempts: tuple[AttemptRow, ...]
     now_us: int  # on the night's clock
@@ -117,6 +121,7 @@ def explain(
         when = f"its next attempt may begin {iso(task.not_before_us)}"
         causes.append(Cause("retry", f"{when}: {task.reason}", at_us=task.not_before_us))
     hopeful = task.state not in ENDED and task.state not in HOLDING_ROOM and task.state is not TaskState.HELD
+    hopeful = hopeful and not any(cause.kind in _NOBODY_KNOWS_UNTIL for cause in causes)
     eta = _eta(plan, rows, plans, now_us) if hopeful and not night.is_abandoned else None
     return Why(
         night,

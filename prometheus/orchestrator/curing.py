@@ -75,19 +75,25 @@ def cures(
 ) -> tuple[Forecast, tuple[Cure, ...]]:
     """The night as it stands, and what would help the target most, best first.
 
-    Of fewer samples where so many would take too long.
+    The night as it stands comes first: of as many samples as were asked for, or as there is time for. The cures share
+    what is left of the time.
     """
     tried = candidates(prospect, target)
     begun_us = monotonic_us()
     base = prospect.foresee((), min(FEWEST, samples))
     each_us = max(1, (monotonic_us() - begun_us) // base.samples)
-    many = max(FEWEST, min(samples, BUDGET_US // each_us // (2 * SHOWN + 2)))
-    few = max(FEWEST, min(many, BUDGET_US // each_us // (2 * len(tried) + 2)))
-    base = prospect.foresee((), min(many, samples))
+    left_us = BUDGET_US - (monotonic_us() - begun_us)
+    wanted = affordable(samples, each_us, left_us, 1)
+    if wanted > base.samples:
+        base = prospect.foresee((), wanted)
     slo_id = _worst(base, target)
     if not tried or (slo_id is not None and miss_of(base, slo_id) < LEAST_EFFECT):
         return base, ()  # a promise that is kept needs no cure
     is_promise = slo_id is not None
+    left_us = BUDGET_US - (monotonic_us() - begun_us)
+    many = affordable(base.samples, each_us, left_us, 2 * SHOWN + 2)
+    few = affordable(many, each_us, left_us, 2 * len(tried) + 2)
+    said, base = base, base if many == base.samples else prospect.foresee((), many, promises_alone=is_promise)
     if few < base.samples:
         rough = prospect.foresee((), few, promises_alone=is_promise)
         scored = []
@@ -105,7 +111,12 @@ def cures(
         effect = _effect(base, after, target, slo_id)
         if effect >= (LEAST_EFFECT if slo_id is not None else LEAST_EARLIER_US):
             found.append((-effect, one.weight, one.words, _cure(one, base, after, target, slo_id)))
-    return base, tuple(cure for *_, cure in sorted(found, key=lambda row: row[:3]))[:SHOWN]
+    return said, tuple(cure for *_, cure in sorted(found, key=lambda row: row[:3]))[:SHOWN]
+
+
+def affordable(samples: int, each_us: int, left_us: int, forecasts: int) -> int:
+    """How many samples each of so many forecasts may have in the time that is left: a few even if there is none."""
+    return min(samples, max(FEWEST, left_us // each_us // forecasts))
 
 
 def _worst(base: Forecast, target: Target) -> str | None:

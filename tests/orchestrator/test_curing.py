@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from prometheus.core.errors import UserError
-from prometheus.core.instants import MINUTE_US
+from prometheus.core.instants import MINUTE_US, SECOND_US
 from prometheus.orchestrator.answering import Why, Wish, answer, answer_slo
 from prometheus.orchestrator.blocking import find, find_slo
+from prometheus.orchestrator.curing import affordable
 from prometheus.orchestrator.prospect import night_of_workload
 from prometheus.scheduler.refusals import kind_of
 
@@ -88,6 +89,29 @@ def test_a_promise_that_is_kept_needs_no_cure(tmp_path: Path) -> None:
     assert told.forecast is not None
     assert told.forecast.slos[0].miss == 0
     assert told.ranked == ()
+
+
+@pytest.mark.parametrize(
+    ("samples", "each_s", "left_s", "forecasts", "given"),
+    [
+        (100, 0.1, 20, 1, 100),  # all that were asked for: the time is divided only for cures
+        (100, 0.1, 10, 12, 8),
+        (100, 0.01, 19, 12, 100),
+        (100, 1, 20, 1, 20),
+        (100, 1, -5, 12, 8),  # a few even if the time is over
+        (5, 1, -5, 12, 5),
+    ],
+)
+def test_the_time_that_is_left_is_divided_and_no_more_is_drawn_than_was_asked_for(
+    samples: int, each_s: float, left_s: int, forecasts: int, given: int
+) -> None:
+    assert affordable(samples, round(each_s * SECOND_US), left_s * SECOND_US, forecasts) == given
+
+
+def test_of_what_was_refused_its_room_nobody_says_that_it_could_start_now(tmp_path: Path) -> None:
+    told = asked(tmp_path, "B.2", 10 * MINUTE_US, *BACKFILL, with_cures=False)
+    assert [cause.kind for cause in told.causes] == ["room"]
+    assert told.eta_us is None
 
 
 def test_without_cures_there_is_still_the_forecast(tmp_path: Path) -> None:
