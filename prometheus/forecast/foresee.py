@@ -18,7 +18,7 @@ from prometheus.scheduler.moving import saved_by
 from prometheus.scheduler.plan import SloPlan, TaskPlan
 from prometheus.scheduler.states import TaskState
 
-__all__ = ["Forecast", "Outlook", "TaskForecast", "foresee"]
+__all__ = ["Forecast", "Outlook", "TaskForecast", "foresee", "reached_by"]
 
 CRITICAL_AT_MOST = 20  # tasks of a promise that are named
 
@@ -171,7 +171,9 @@ class _Tally:
             samples,
             tuple(self._slo(slo, outlook, drawn[slo.slo_id], samples) for slo in self._slos),
             {
-                task_id: TaskForecast(_at(self._starts[task_id], 0.5), _at(ends, 0.5), _at(ends, 0.9))
+                task_id: TaskForecast(
+                    reached_by(self._starts[task_id], 0.5), reached_by(ends, 0.5), reached_by(ends, 0.9)
+                )
                 for task_id, ends in self._ends.items()
             },
             drawn,
@@ -184,9 +186,9 @@ class _Tally:
         return SloForecast(
             slo.slo_id,
             outlook.calibration.of(drawn),
-            _at(finishes, 0.5),
-            _at(finishes, 0.9),
-            _at(finishes, 0.99),
+            reached_by(finishes, 0.5),
+            reached_by(finishes, 0.9),
+            reached_by(finishes, 0.99),
             tuple((task_id, -count / samples) for count, task_id in found[:CRITICAL_AT_MOST]),
             self._known(slo, outlook),
         )
@@ -213,7 +215,7 @@ def _missed(slo: SloPlan, finishes: Sequence[int | None]) -> int:
     return sum(at_us is None or at_us > slo.deadline_us for at_us in finishes)
 
 
-def _at(instants: Sequence[int | None], share: float) -> int | None:
+def reached_by(instants: Sequence[int | None], share: float) -> int | None:
     """The instant by which that share of the samples is there; None if fewer ever are."""
     there = sorted(at for at in instants if at is not None)
     place = int(-(-share * len(instants) // 1)) - 1

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus.core.demand import Capacity
-from prometheus.core.instants import MINUTE_US
+from prometheus.core.instants import DAY_US, MINUTE_US
 from prometheus.forecast.arrivals import NOTHING_EXPECTED, Arrivals
 from prometheus.forecast.calibration import AS_DRAWN, Calibration
+
+AHEAD_US = DAY_US  # how long after the last deadline late work is still followed
 
 
 @dataclass(frozen=True, slots=True)

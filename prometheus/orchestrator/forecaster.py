@@ -23,7 +23,6 @@ NICENESS = 10  # whoever works on the night goes first
 FIRST_SAMPLES = 4  # to learn what a sample costs
 CAUSES_KEPT = 5  # critical tasks of each promise that are told on
 BUDGET_US = 15_000_000  # what all samples together may cost
-AHEAD_US = 24 * 3_600_000_000  # how long after the last deadline late work is still followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,7 @@ class Ask:
 def look_ahead(snapshot: Snapshot, ask: Ask) -> ForecastMade:
     """The forecast of a run as its rows say it; of fewer samples where so many would take too long."""
     from prometheus.forecast.foresee import foresee
+    from prometheus.forecast.outlook import AHEAD_US
     from prometheus.orchestrator.clock import monotonic_us
     from prometheus.orchestrator.outlooks import Basis, outlook_of
     from prometheus.scheduler.core import Scheduler

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prometheus.core.errors import UserError
-from prometheus.core.instants import DAY_US, iso
+from prometheus.core.instants import iso
 from prometheus.core.settings import Settings
 from prometheus.forecast.foresee import Forecast, Outlook, foresee
+from prometheus.forecast.outlook import AHEAD_US
 from prometheus.ledger.memory import MemoryLedger
 from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.histories import history_of
@@ -26,8 +27,6 @@ from prometheus.scheduler.plan import SloPlan
 from prometheus.scheduler.policies import RESERVING
 from prometheus.scheduler.snapshot import Snapshot
 from prometheus.scheduler.states import DONE, ENDED, RunState
-
-AHEAD_US = DAY_US  # how long after the last deadline late work is still followed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from prometheus.core.calendar_book import CalendarBook
 from prometheus.core.demand import Capacity
-from prometheus.core.instants import HOUR_US, MINUTE_US
+from prometheus.core.instants import MINUTE_US
 from prometheus.forecast.foresee import Outlook
 from prometheus.orchestrator.histories import whole_durations
 from prometheus.orchestrator.simulation.workload import Workload
@@ -22,8 +22,6 @@ from prometheus.scheduler.events import AttemptFailed, CapacityChanged, Event, F
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.snapshot import Snapshot
 from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, SloState
-
-AFTER_THE_LAST_US = 12 * HOUR_US  # how long after the last deadline late work is still followed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from prometheus.core.demand import Bin, Capacity
 from prometheus.core.errors import StoreError, UserError
 from prometheus.core.instants import HOUR_US, SECOND_US, from_us, to_us
 from prometheus.core.settings import Settings, load_settings
+from prometheus.forecast.foresee import reached_by
 from prometheus.ledger.contract import Ledger
 from prometheus.ledger.memory import MemoryLedger
 from prometheus.ledger.opening import open_ledger
@@ -30,7 +31,7 @@ from prometheus.orchestrator.whatif.closing import Closes
 from prometheus.orchestrator.whatif.comparing import Comparison, compare
 from prometheus.orchestrator.whatif.gathering import gather
 from prometheus.orchestrator.whatif.sampling import Drawer
-from prometheus.orchestrator.whatif.shares import Share, at_most, reached_by
+from prometheus.orchestrator.whatif.shares import Share, at_most
 from prometheus.orchestrator.whatif.sweeping import NEEDED, Swept, Verdict, sweep, verdict_of
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.decisions import StartAttempt

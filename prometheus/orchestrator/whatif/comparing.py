@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from prometheus.core.ids import Json
 from prometheus.core.instants import SECOND_US, iso
+from prometheus.forecast.foresee import reached_by
 from prometheus.orchestrator.tonight import Promise, Stage, Tonight, stage_of
 from prometheus.orchestrator.whatif.assuming import Assumption, Never, assume, never
 from prometheus.orchestrator.whatif.sampling import Drawer, Progress, Seen
-from prometheus.orchestrator.whatif.shares import Share, reached_by
+from prometheus.orchestrator.whatif.shares import Share
 
 NEVER_SHOWN = 5
 

@@ -15,6 +15,7 @@ from prometheus.core.errors import StoreError, UserError
 from prometheus.core.instants import DAY_US, HOUR_US, from_us
 from prometheus.core.settings import Settings
 from prometheus.core.time import TradingCalendar
+from prometheus.forecast.outlook import AHEAD_US
 from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.calendars import install_desk_book
 from prometheus.orchestrator.capacity import announce, machine_at
@@ -22,7 +23,7 @@ from prometheus.orchestrator.histories import Histories, ascending_by_task, dura
 from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline, shipped_names
 from prometheus.orchestrator.machine import capacity_of
 from prometheus.orchestrator.outlooks import basis_of
-from prometheus.orchestrator.tonight import AFTER_THE_LAST_US, Tonight, only
+from prometheus.orchestrator.tonight import Tonight, only
 from prometheus.orchestrator.views import exists, leader_of, leave_out, ledger_urls
 from prometheus.pipelines.moments import Clock, Edge
 from prometheus.scheduler.plan import RunPlan
@@ -182,7 +183,7 @@ def _tonight(desk: _Desk, coming: list[RunPlan], begun: dict[str, tuple[str, Sna
     return Tonight(
         name=_named([plan.run_id for plan in plans]),
         now_us=now_us,
-        until_us=max(now_us, *(max(_over_us(plan), plan.release_us) for plan in plans)) + AFTER_THE_LAST_US,
+        until_us=max(now_us, *(max(_over_us(plan), plan.release_us) for plan in plans)) + AHEAD_US,
         capacity=capacity,
         announced=announced,
         coming=tuple(coming),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, fsum, lgamma, log, sqrt
 
@@ -44,10 +43,3 @@ def at_most(count: int, samples: int, share: float) -> float:
         for hits in range(count + 1)
     )
     return min(1.0, fsum(map(exp, chances)))
-
-
-def reached_by(instants: Sequence[int | None], share: float) -> int | None:
-    """The instant by which that share of the samples is there; None if fewer ever are."""
-    there = sorted(at for at in instants if at is not None)
-    place = int(-(-share * len(instants) // 1)) - 1
-    return there[place] if place < len(there) else None
