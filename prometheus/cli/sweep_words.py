@@ -47,9 +47,10 @@ def tell_sweep(face: Face, found: Sweep) -> None:
     _smallest_table(face, found)
     unsure = sum(one.verdict is Verdict.OPEN for one in found.smallest)
     if unsure:
+        are = "is" if unsure == 1 else "are"
         face.out.print(
-            f"{unsure} of {len(found.smallest)} are not resolved: so few samples cannot tell {100 * KEPT:g} % from a little "
-            f"less; {NEEDED} without a miss would (--samples)"
+            f"{unsure} of {len(found.smallest)} {are} not resolved: so few samples cannot tell {100 * KEPT:g} % from "
+            f"a little less; {NEEDED} without a miss would (--samples)"
         )
     for said in never_words(found.points[0].never):
         face.err.print(cell(f"- with {found.swept.words(found.points[0].size)} {said}"))
@@ -83,7 +84,10 @@ def enough_words(found: Sweep) -> list[str]:
         least = " (the smallest tried)" if enough.is_first else ""
         sure = "" if enough.verdict is Verdict.KEPT else f"; not sure: {_attained_words(enough)}"
         what = found.swept.words(enough.size)
-        words.append(f"{what}{least} keep {whose} in {100 * KEPT:g} % of the nights{sure}")
+        keep = "keeps" if plain_size(found.swept, enough.size) == 1 else "keep"
+        unfit = next(point.never for point in found.points if point.size == enough.size)
+        but = f"; but {len(unfit)} task{'s'[: len(unfit) != 1]} cannot start" if unfit else ""
+        words.append(f"{what}{least} {keep} {whose} in {100 * KEPT:g} % of the nights{sure}{but}")
     return words
 
 
@@ -118,8 +122,9 @@ def _marks(found: Sweep) -> tuple[Enough, ...]:
         enough = found.enough_for(tier)
         if enough is not None and enough.size is not None:
             size = f"{plain_size(found.swept, enough.size):g}"
+            is_kept = enough.verdict is Verdict.KEPT
             marks[sizes.index(enough.size)] = (
-                f"{size} {'is' if size == '1' else 'are'} enough"
+                f"{size} {('is' if size == '1' else 'are') if is_kept else 'may be'} enough"
                 if tier == tiers[-1]
                 else f"{size} for Tier {tier}"
             )

@@ -101,6 +101,11 @@ def whatif(
         reading.refuse_both(swept, assumptions)
     label = None if session is None else parse_day(session, "--session")
     tonight = _tonight(face, pipelines or [], workload, label)
+    if svg is not None and not svg.parent.is_dir():  # before minutes are spent on drawing
+        raise UserError(
+            f"--svg {svg} cannot be written: there is no folder {svg.parent}",
+            hint="name a file in a folder that exists",
+        )
     told = _progress(face)
     if swept is not None:
         found = run_sweep(tonight, assumptions, swept, samples=count, seed=seed, progress=told)

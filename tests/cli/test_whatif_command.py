@@ -215,7 +215,8 @@ def test_a_session_that_is_none_is_refused_with_its_neighbours(own_home: Path) -
 def test_a_picture_that_cannot_be_written_is_told(workload: Path, tmp_path: Path) -> None:
     result = whatif("--workload", workload, "--samples", "1", "--svg", tmp_path / "none" / "x.svg")
     assert result.exit_code == 2
-    assert "cannot be written" in result.stderr
+    assert "cannot be written: there is no folder" in result.stderr
+    assert "nights drawn" not in result.stderr
 
 
 def test_of_many_promises_each_tier_has_a_sentence_and_the_table_those_in_danger(own_home: Path) -> None:
@@ -238,3 +239,17 @@ def test_of_many_promises_each_tier_has_a_sentence_and_the_table_those_in_danger
     )
     assert "and 16 more promises, less in danger and less changed; --json has all" in result.stdout
     assert sum(line.startswith("p") and "100 %" in line for line in result.stdout.splitlines()) == 20
+
+
+def test_a_sweep_says_that_a_task_cannot_start_on_the_size_that_keeps_the_promises(own_home: Path) -> None:
+    (must, _, low) = NIGHT["tasks"]  # type: ignore[misc]  # of the night above
+    night = {**NIGHT, "capacity": {"cpu": 2}, "tasks": [must, {**low, "demand": {"cpu": 2}}]}
+    (own_home / "unfit.json").write_text(json.dumps(night))
+    svg = own_home / "unfit.svg"
+    result = whatif("--workload", "unfit.json", "--sweep", "cpu=1..2", "--samples", "20", "--svg", svg)
+    assert (
+        "1 core (the smallest tried) keeps every promise in 99.5 % of the nights; not sure" in result.stdout
+    )
+    assert "; but 1 task cannot start" in " ".join(result.stdout.split())
+    assert "1 of 1 is not resolved" in " ".join(result.stdout.split())
+    assert any("1 may be enough" in word for word in words_of(svg))

@@ -306,6 +306,13 @@ def test_a_market_that_closes_early_releases_its_run_early(desk: Settings) -> No
     assert not tonight.book.overrides
 
 
+def test_a_coming_session_that_closes_early_is_done_early(desk: Settings) -> None:
+    tonight = gather(desk, ("us_eq_daily",), None, MONDAY_NOON_US)
+    found = asked(tonight, Closes("XNYS", time(13)), samples=2)
+    assert not found.makes_no_difference
+    assert {row.p50_later_us for row in found.rows} == {-3 * HOUR_US}
+
+
 def test_an_hour_of_utc_is_one(desk: Settings) -> None:
     local = assume(replayed(desk), [Closes("XNYS", time(13))]).tonight
     utc = assume(replayed(desk), [Closes("XNYS", time(18), is_utc=True)]).tonight

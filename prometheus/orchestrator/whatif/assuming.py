@@ -130,7 +130,7 @@ def amount_words(what: Resource, amount: int) -> str:
     if what == "memory":
         if amount >= PLENTY_MIB:
             return "as much memory as anyone wants"
-        return f"{amount / 1024:g} GB" if amount >= 1024 else f"{amount} MB"
+        return f"{round(amount / 1024, 1):g} GB" if amount >= 1024 else f"{amount} MB"
     number = amount / 1000 if what == "cpu" else amount
     noun = "core" if what == "cpu" else "GPU"
     return f"{number:g} {noun}{'' if number == 1 else 's'}"
