@@ -153,7 +153,7 @@ def test_without_some_tasks_what_comes_after_does_not_wait_for_them() -> None:
     tonight = night({"id": "slow"}, {"id": "last", "after": ["slow"], "deadline_s": 90})
     found = asked(tonight, Without("slow"))
     assert misses(found) == {"last": (1, 0)}
-    assert found.words == ("without the job slow (1 task); what comes after does not wait for it: last",)
+    assert found.words == ("without the task slow (1 task); what comes after does not wait for it: last",)
 
 
 def test_names_that_nothing_has_are_told_those_that_are_near() -> None:

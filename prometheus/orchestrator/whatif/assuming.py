@@ -286,7 +286,7 @@ def _named(tonight: Tonight, what: str) -> tuple[str, list[TaskPlan]]:
     readings: tuple[tuple[str, Callable[[RunPlan, TaskPlan], bool]], ...] = (
         (f"the pipeline {what}", lambda run, task: run.pipeline == what and bool(tonight.specs)),
         (f"the kind {what}", lambda run, task: kinds.get((run.pipeline, task.job)) == what),
-        (f"the job {what}", lambda run, task: task.job == what),
+        (f"the {'job' if tonight.specs else 'task'} {what}", lambda run, task: task.job == what),
         (f"the task {what}", lambda run, task: task.task_id == what),
         (
             f"tasks like {what}",
