@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prometheus.orchestrator.blocking import Cause, Why
     from prometheus.orchestrator.curing import Cure
     from prometheus.scheduler.events import SloForecast
+    from prometheus.scheduler.snapshot import AttemptRow
 
 
 MOST_HARMS = 3  # promises that are named; --json has all
@@ -120,7 +121,7 @@ def _why_words(face: Face, answer: Why) -> None:
             else f" after {span_words(row.ended_us - (row.started_us or row.ordered_us))}"
         )
         said = f": {cell(row.message)}" if row.message else ""
-        face.out.print(f"  attempt {row.attempt} {row.state.value}{took}{said}")
+        face.out.print(f"  attempt {row.attempt} {_how(row)}{took}{said}")
     if answer.attempts and answer.attempts[-1].tail and answer.attempts[-1].failure:
         face.out.print("  its last lines:")
         for line in answer.attempts[-1].tail.splitlines()[-12:]:
@@ -143,6 +144,13 @@ def _why_words(face: Face, answer: Why) -> None:
         face.out.print(f"  go on with: {command}", soft_wrap=True)
 
 
+def _how(row: AttemptRow) -> str:
+    """What became of an attempt; one that made room for another has not failed."""
+    is_preempted = row.failure is not None and row.failure.value == "preempted"
+    return "preempted" if is_preempted else row.state.value
+
+
+_PROMISE_WORDS = {"will_miss": "will be missed", "met": "was met", "missed": "was missed"}  # others: is ...
 _TASK_WORDS = (
     ("starts about", "start_p50"),
     ("done about", "end_p50"),
@@ -155,8 +163,9 @@ def _slo_words(face: Face, answer: WhySlo) -> None:
 
     slo = answer.slo
     reason = f": {cell(slo.reason)}" if slo.reason else ""
+    how = _PROMISE_WORDS.get(slo.state.value, f"is {state_word(slo.state)}")
     face.out.print(
-        f"promise {slo.name} of {slo.run_id} is {state_word(slo.state)}, due {stamp(slo.deadline_us)} UTC{reason}",
+        f"promise {slo.name} of {slo.run_id} {how}, due {stamp(slo.deadline_us)} UTC{reason}",
         soft_wrap=True,
     )
     _cause_words(face, answer.causes)

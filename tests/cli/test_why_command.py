@@ -102,3 +102,10 @@ def test_why_asks_of_one_thing(night: Path, words: tuple[str, ...]) -> None:
     code, _, err = prometheus("why", *words, "--workload", night)
     assert code == 2
     assert "a task, or a promise with --slo NAME" in err
+
+
+@pytest.mark.parametrize(("at", "says"), [("30min", "is on track"), ("5h", "was missed")])
+def test_a_promise_is_told_with_the_verb_of_its_state(night: Path, at: str, says: str) -> None:
+    code, out, _ = prometheus("why", "--slo", "us.report", "--workload", night, "--at", at, "--samples", 0)
+    assert code == 0
+    assert out.startswith(f"promise us.report of night {says}, due "), out
