@@ -132,8 +132,7 @@ def _misses(
         y = floor - _HIGH * _up(tick)
         is_allowed = abs(tick - scene.allowed) < 1e-9
         canvas.line(scale.left - 8, y, scale.right + 8, y, "due" if is_allowed else "grid")
-        if tick:
-            canvas.text(scale.left - 14, y + 4, percent(tick), "ax", "end")
+        canvas.text(scale.left - 14, y + 4, percent(tick), "ax", "end")
     if abs(floor - _HIGH * _up(scene.allowed) - floor) > 12 and not frame.narrow:
         marks.text(scale.right + 12, floor - _HIGH * _up(scene.allowed) + 4, "may miss", "md")
     curves = sorted(scene.curves[:MOST_CURVES], key=lambda one: _need(scene, one))
@@ -183,10 +182,11 @@ def _label(
     x, y = scale.x(scene.sizes[place]) + 8, floor - _HIGH * _up(curve.misses[place][0]) - 6
     while any(abs(y - other_y) < 15 and abs(x - other_x) < 160 for other_x, other_y in taken):
         y -= 15
-    words = shorten(curve.name, 13, scale.right - x)
+    ends_high = place == len(curve.misses) - 1 and place > 0  # nothing is right of it
+    words = shorten(curve.name, 13, scale.width if ends_high else scale.right - x)
     if words:
         taken.append((x, y))
-        marks.text(x, y, words, "b halo")
+        marks.text(scale.right if ends_high else x, y, words, "b halo", "end" if ends_high else "start")
 
 
 def _smallest(

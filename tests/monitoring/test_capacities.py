@@ -59,6 +59,9 @@ def test_a_size_that_is_not_sure_is_hollow_and_says_so() -> None:
 def test_a_promise_that_no_size_keeps_says_so() -> None:
     svg = draw_capacities(scene(curve("engines", None), enough=()))
     assert "more than 16" in words(svg)
+    (label,) = [one for one in shapes(svg, "b") if one.text == "engines"]
+    assert label.get("text-anchor") == "end"  # the curve ends high, so its name is left of its end
+    assert "0 %" in words(svg)
     assert not any("enough" in word for word in words(svg))
 
 
