@@ -273,8 +273,10 @@ def run(
     (folder / "mine.py").write_text(
         "import time\nfrom pathlib import Path\nfrom prometheus.pipelines import Pipeline\n"
         "p = Pipeline('mine', market='US_EQ')\n"
-        "@p.job(expect='10min', timeout='50s', retries=0)\ndef slow(task):\n"
-        f"    while not Path({str(folder / 'seen')!r}).exists():\n        time.sleep(0.02)\n{declared}\n"
+        "@p.job(expect='1h', timeout='1h', retries=0)\ndef slow(task):\n"
+        "    began = time.monotonic()\n"
+        f"    while not Path({str(folder / 'seen')!r}).exists() and time.monotonic() < began + 100:\n"
+        f"        time.sleep(0.02)\n{declared}\n"
     )
     (folder / "prometheus.toml").write_text(f"[forecast]\n{forecast}\n")
     settings = load_settings(folder, {"PROMETHEUS_HOME": str(folder / "home")})
