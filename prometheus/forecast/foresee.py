@@ -165,7 +165,9 @@ class _Tally:
             self._critical[slo.slo_id].update(tracer.chain(open_ids))
 
     def forecast(self, made_us: int, samples: int, outlook: Outlook) -> Forecast:
-        drawn = {slo.slo_id: _missed(slo, self._finishes[slo.slo_id]) / samples for slo in self._slos}
+        drawn = {
+            slo.slo_id: missed(slo.deadline_us, self._finishes[slo.slo_id]) / samples for slo in self._slos
+        }
         return Forecast(
             made_us,
             samples,
@@ -211,8 +213,9 @@ def _ended(one: Standing, now_us: int) -> AttemptFailed:
     return AttemptFailed(now_us, one.plan.task_id, one.attempt, FAILURE_OF[one.stop_cause], "told to stop")
 
 
-def _missed(slo: SloPlan, finishes: Sequence[int | None]) -> int:
-    return sum(at_us is None or at_us > slo.deadline_us for at_us in finishes)
+def missed(deadline_us: int, finishes: Sequence[int | None]) -> int:
+    """How many samples have it done too late, or never."""
+    return sum(at_us is None or at_us > deadline_us for at_us in finishes)
 
 
 def reached_by(instants: Sequence[int | None], share: float) -> int | None:

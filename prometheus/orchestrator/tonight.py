@@ -99,7 +99,7 @@ def of_workload(workload: Workload, name: str) -> Tonight:
             0, f"durations are drawn from {spread} past runs of each task (history_s, of no stated age)"
         )
     if without:
-        notes.append(f"{_count(without, 'task')} without history_s: taken to last a minute")
+        notes.append(f"{counted(without, 'task')} without history_s: taken to last a minute")
     return Tonight(
         name=name,
         now_us=workload.start_us,
@@ -199,5 +199,6 @@ def only(snapshot: Snapshot, run_ids: set[str]) -> Snapshot:
     )
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """So many of them, in words."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

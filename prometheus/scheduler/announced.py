@@ -6,11 +6,11 @@ tasks see a loss that comes as room that is not there, and a gain as room that i
 
 from __future__ import annotations
 
-from prometheus.core.demand import Bin, Capacity, Demand
+from prometheus.core.demand import Capacity, Demand
 from prometheus.core.instants import DAY_US, from_us
 from prometheus.scheduler.books import Books
-from prometheus.scheduler.reservation import BIN_US, POOL, PROMISED_BINS_AT_MOST
-from prometheus.scheduler.room import WHOLE_DEVICE_MILLI
+from prometheus.scheduler.reservation import BIN_US, PROMISED_BINS_AT_MOST, totals_of
+from prometheus.scheduler.room import Room
 
 ALARM = "capacity"
 BEYOND_US = 30 * DAY_US  # how long the last change that is announced is taken to last
@@ -85,32 +85,8 @@ def said_of(books: Books, demand: Demand) -> str:
     if not books.coming or books.room.fits_empty(demand):
         return ""
     for at_us, capacity in books.coming:
-        if _fits(demand, capacity):
+        then = Room()
+        then.set_capacity(capacity)
+        if then.fits_empty(demand):
             return f"; from {from_us(at_us):%Y-%m-%d %H:%M} UTC the machine is larger"
     return ""
-
-
-def totals_of(capacity: Capacity) -> dict[str, int]:
-    """All that a machine offers, by the names of `amounts_of`."""
-    return {
-        "cpu": sum(one.cpu_milli for one in capacity.bins),
-        "memory": sum(one.memory_mib for one in capacity.bins),
-        "gpu": sum(sum(one.gpu_milli) for one in capacity.bins),
-        **{POOL + pool: size for pool, size in capacity.pools},
-    }
-
-
-def _fits(demand: Demand, capacity: Capacity) -> bool:
-    pools = dict(capacity.pools)
-    if any(pools.get(pool, 0) < units for pool, units in demand.pools):
-        return False
-    return any(_fits_bin(demand, one) for one in capacity.bins)
-
-
-def _fits_bin(demand: Demand, one: Bin) -> bool:
-    if demand.cpu_milli > one.cpu_milli or demand.memory_mib > one.memory_mib:
-        return False
-    if demand.gpu_milli <= WHOLE_DEVICE_MILLI:
-        return demand.gpu_milli <= max(one.gpu_milli, default=0)
-    whole = sum(share >= WHOLE_DEVICE_MILLI for share in one.gpu_milli)
-    return whole * WHOLE_DEVICE_MILLI >= demand.gpu_milli

@@ -228,8 +228,7 @@ class Books:
     seed: int = 0
     policy: Policy = RESERVING
     now_us: int = 0
-    forecast: ForecastMade | None = None  # the latest
-    is_forecast_new: bool = False  # it came in this turn
+    heard: ForecastMade | None = None  # the forecast that came in this turn and is to be weighed
     pressure: SetPressure | None = None  # what was last said of it; None = there has been none
     coming: tuple[tuple[int, Capacity], ...] = ()  # changes of capacity that are announced and not here yet
     reservation: Reservation = field(default_factory=Reservation)

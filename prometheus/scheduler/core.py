@@ -117,7 +117,7 @@ class Scheduler:
         self._ring()
         if books.unsettled:
             settle(books)
-        if books.is_forecast_new or books.pressure is not None:
+        if books.heard is not None or books.pressure is not None:
             pressing.weigh(books)
         dispatch(books)
         while books.unsettled:  # something was skipped, and what follows it may start

@@ -24,11 +24,10 @@ SKIP = "skip"
 
 def weigh(books: Books) -> None:
     """Climb, release or do nothing, by a forecast that came in this turn and by the promises that are still open."""
-    forecast, is_new = books.forecast, books.is_forecast_new
-    books.is_forecast_new = False
+    forecast, books.heard = books.heard, None
     if level_of(books) and not any(_may_still_be_met(slo) for slo in books.slos.values()):
         _set(books, 0, None, "released: no Tier 1 promise is open any more")
-    if is_new and forecast is not None and books.policy.heeds_forecasts:
+    if forecast is not None and books.policy.heeds_forecasts:
         _heed(books, forecast)
 
 

@@ -21,7 +21,7 @@ def hear(books: Books, event: ForecastMade) -> None:
         if slo is None or (slo.foreseen is not None and event.made_us < slo.foreseen.made_us):
             continue  # one that was made later has come before it
         if slo.foreseen is None or event.made_us > slo.foreseen.made_us:
-            books.forecast, books.is_forecast_new = event, True
+            books.heard = event
         if slo.open and slo.finished_us is None and slo.state is not SloState.MISSED:
             slo.foreseen = Foreseen(event.made_us, event.samples, said)
             judge(books, slo)

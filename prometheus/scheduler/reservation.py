@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from prometheus.core.demand import Demand
+from prometheus.core.demand import Capacity, Demand
 from prometheus.core.instants import MINUTE_US
 
 BIN_US = 5 * MINUTE_US
@@ -26,6 +26,16 @@ def amounts_of(demand: Demand) -> Amounts:
     found = [("cpu", demand.cpu_milli), ("memory", demand.memory_mib), ("gpu", demand.gpu_milli)]
     found += [(POOL + pool, units) for pool, units in demand.pools]
     return tuple((name, amount) for name, amount in found if amount)
+
+
+def totals_of(capacity: Capacity) -> dict[str, int]:
+    """All that a machine offers, by the names of `amounts_of`: cpu, memory and gpu summed over the bins, and the pools."""
+    return {
+        "cpu": sum(one.cpu_milli for one in capacity.bins),
+        "memory": sum(one.memory_mib for one in capacity.bins),
+        "gpu": sum(sum(one.gpu_milli) for one in capacity.bins),
+        **{POOL + pool: size for pool, size in capacity.pools},
+    }
 
 
 def said_of(name: str) -> str:

@@ -15,7 +15,7 @@ from itertools import islice
 
 from prometheus.core.demand import Bin, Capacity, Demand
 from prometheus.scheduler.packing import FIELD_BITS, LIMIT, guards, pack
-from prometheus.scheduler.reservation import POOL
+from prometheus.scheduler.reservation import totals_of
 
 _BIN_GUARDS = guards(2)  # cpu_milli, memory_mib
 WHOLE_DEVICE_MILLI = 1_000
@@ -115,12 +115,7 @@ class Room:
             "memory": max((one.memory_mib for one in bins), default=0),
             "gpu": max((sum(one.gpu_milli) for one in bins), default=0),
         }
-        self._totals = {
-            "cpu": sum(one.cpu_milli for one in capacity.bins),
-            "memory": sum(one.memory_mib for one in capacity.bins),
-            "gpu": sum(sum(one.gpu_milli) for one in capacity.bins),
-            **{POOL + pool: size for pool, size in self._pool_size.items()},
-        }
+        self._totals = totals_of(capacity)
 
     def _book_of(self, one: Bin, *, is_offered: bool) -> _BinBook:
         assert max(one.cpu_milli, one.memory_mib) <= LIMIT, f"bin {one.bin_id} is larger than {LIMIT}"

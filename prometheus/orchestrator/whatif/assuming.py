@@ -13,7 +13,7 @@ from typing import Literal, assert_never
 
 from prometheus.core.demand import Bin, Capacity
 from prometheus.core.errors import UserError
-from prometheus.orchestrator.tonight import Tonight, only
+from prometheus.orchestrator.tonight import Tonight, counted, only
 from prometheus.orchestrator.whatif.closing import Closes, close
 from prometheus.pipelines.checking import why_never
 from prometheus.pipelines.defaults import near
@@ -200,7 +200,7 @@ def _slower(tonight: Tonight, one: Slower) -> tuple[Tonight, list[str]]:
     slower = dict(tonight.slower)
     for task in tasks:
         slower[task.task_id] = slower.get(task.task_id, 1.0) * one.factor
-    said = f"{what}: {one.factor:g} times as long ({_count(len(tasks), 'task')}); the scheduler is not told beforehand"
+    said = f"{what}: {one.factor:g} times as long ({counted(len(tasks), 'task')}); the scheduler is not told beforehand"
     return replace(tonight, slower=slower), [said]
 
 
@@ -251,7 +251,7 @@ def _without(tonight: Tonight, one: Without) -> tuple[Tonight, list[str]]:
                 hint="a job that takes next to no time is --slower JOB=0.01",
             )
         gone, ids = set(), {task.task_id for task in tasks}
-        said = f"without {what} ({_count(len(ids), 'task')})"
+        said = f"without {what} ({counted(len(ids), 'task')})"
     waiting = [task.task_id for task in tonight.tasks() if task.task_id not in ids and ids & set(task.after)]
     begun = tonight.begun
     if begun is not None:
@@ -320,7 +320,3 @@ def _named(tonight: Tonight, what: str) -> tuple[str, list[TaskPlan]]:
 def _names(ids: Sequence[str]) -> str:
     more = f" and {len(ids) - NAMES_SHOWN} more" if len(ids) > NAMES_SHOWN else ""
     return ", ".join(ids[:NAMES_SHOWN]) + more
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

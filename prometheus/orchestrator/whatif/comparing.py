@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from prometheus.core.ids import Json
 from prometheus.core.instants import SECOND_US, iso
-from prometheus.forecast.foresee import reached_by
+from prometheus.forecast.foresee import missed, reached_by
 from prometheus.orchestrator.tonight import Promise, Stage, Tonight, stage_of
 from prometheus.orchestrator.whatif.assuming import Assumption, Never, assume, never
 from prometheus.orchestrator.whatif.sampling import Drawer, Progress, Seen
@@ -154,9 +154,8 @@ def _ids(found: Sequence[Never]) -> str:
 def outcome(promise: Promise, finishes: Sequence[int | None]) -> Outcome:
     """What the samples of one promise come to."""
     due = promise.slo.deadline_us
-    missed = sum(at is None or at > due for at in finishes)
     p50, p90, p99 = (reached_by(finishes, share) for share in (0.5, 0.9, 0.99))
-    return Outcome(due, Share(missed, len(finishes)), p50, p90, p99)
+    return Outcome(due, Share(missed(due, finishes), len(finishes)), p50, p90, p99)
 
 
 def _rows(before: Stage, after: Stage, seen_before: Seen, seen_after: Seen) -> list[Row]:

@@ -23,6 +23,7 @@ from prometheus.orchestrator.whatif.assuming import (
     amount_words,
     assume,
     never,
+    size_of,
 )
 from prometheus.orchestrator.whatif.comparing import outcome
 from prometheus.orchestrator.whatif.sampling import Draw, Drawer, Progress, Seen
@@ -277,10 +278,7 @@ def _smallest(points: Sequence[Point], place: int, promise: Promise) -> Smallest
 def _present(tonight: Tonight, swept: Swept) -> int | None:
     if swept.what is None:
         return dict(tonight.capacity.pools).get(swept.pool)
-    sizes = {
-        {"cpu": one.cpu_milli, "memory": one.memory_mib, "gpu": len(one.gpu_milli)}[swept.what]
-        for one in tonight.capacity.bins
-    }
+    sizes = {size_of(swept.what, one) for one in tonight.capacity.bins}
     return sizes.pop() if len(sizes) == 1 else None
 
 
