@@ -162,7 +162,9 @@ def _one(face: Face, night: Night) -> None:
     if wanting:
         command = rerun_command(asked_as(night.run.plan.pipeline), night.run.plan.session, face.flags)
         face.out.print(f"\nto be repaired: {_names(wanting)}", soft_wrap=True)
-        face.err.print(f"in full: {command} --repair", soft_wrap=True)
+        is_led = night.run.ended_us is None and not night.is_abandoned
+        when = ", once nobody works on it any more" if is_led else ""
+        face.err.print(f"in full{when}: {command} --repair", soft_wrap=True)
     face.err.print(f"\nledger: {night.ledger_url}")
 
 

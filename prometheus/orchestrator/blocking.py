@@ -15,10 +15,12 @@ from prometheus.core.instants import from_us, iso, to_us
 from prometheus.core.time import CalendarError, TradingCalendar
 from prometheus.orchestrator.repairing import to_repair
 from prometheus.orchestrator.views import Night, unknown
+from prometheus.scheduler.events import Verb
 from prometheus.scheduler.plan import SloPlan, TaskPlan
 from prometheus.scheduler.refusals import kind_of
 from prometheus.scheduler.snapshot import AttemptRow, SloRow, TaskRow
 from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, RunState, SloState, TaskState
+from prometheus.scheduler.verbs import what_forbids
 
 if TYPE_CHECKING:
     from prometheus.forecast.foresee import Forecast
@@ -35,7 +37,8 @@ _HANGS_ON_OTHERS = frozenset({TaskState.WAITING, TaskState.BLOCKED})
 class Cause:
     """One thing that stands before a task."""
 
-    # release, market, upstream, root, hold, retry, nobody; or what refused it: room, pool, reservation, tier, pressure
+    # release, market, upstream, root, hold, retry, repair, nobody;
+    # or what refused it: room, pool, reservation, tier, pressure
     kind: str
     text: str
     task_id: str | None = None
@@ -120,6 +123,8 @@ def explain(
     if task.state is TaskState.BACKING_OFF:
         when = f"its next attempt may begin {iso(task.not_before_us)}"
         causes.append(Cause("retry", f"{when}: {task.reason}", at_us=task.not_before_us))
+    if to_repair([task]) and _is_led(night):
+        causes.append(_not_yet_repaired(night, task, rows, flags))
     hopeful = task.state not in ENDED and task.state not in HOLDING_ROOM and task.state is not TaskState.HELD
     hopeful = hopeful and not any(cause.kind in _NOBODY_KNOWS_UNTIL for cause in causes)
     eta = _eta(plan, rows, plans, now_us) if hopeful and not night.is_abandoned else None
@@ -155,6 +160,25 @@ def _promises(task_id: str, night: Night, plans: Mapping[str, TaskPlan]) -> tupl
     return tuple(
         slo for slo in night.run.plan.slos if slo.slo_id not in settled and after.intersection(slo.task_ids)
     )
+
+
+def _is_led(night: Night) -> bool:
+    """Whether some process works on the run: nobody else can take it up."""
+    return night.run.state is RunState.RUNNING and not night.is_abandoned
+
+
+def _not_yet_repaired(night: Night, task: TaskRow, rows: Mapping[str, TaskRow], flags: str) -> Cause:
+    """Why a task that is done, but not in full, is not run again yet, and what does it later."""
+    readers = [
+        rows[plan.task_id].job
+        for plan in night.run.plan.tasks
+        if task.task_id in plan.after and rows[plan.task_id].state in HOLDING_ROOM
+    ]
+    said = (
+        what_forbids(Verb.RETRY, task.state, readers)
+        or "it is not in full, and nothing is repaired by itself"
+    )
+    return Cause("repair", f"{said}; once nobody works on the run any more: {_rerun(night, flags)} --repair")
 
 
 def _market(market: str, now_us: int) -> list[Cause]:
@@ -281,12 +305,16 @@ def commands(night: Night, task: TaskRow, flags: str = "") -> tuple[str, ...]:
     """Commands that would help, as they can be typed."""
     needs_hand = task.state in {TaskState.FAILED, TaskState.BLOCKED, TaskState.CANCELLED}
     is_over = night.run.state is not RunState.RUNNING
-    command = rerun_command(asked_as(night.run.plan.pipeline), night.run.plan.session, flags)
+    command = _rerun(night, flags)
     if (needs_hand and is_over) or (task.state not in DONE and night.is_abandoned):
         return (command,)
-    if is_over and to_repair([task]):
+    if to_repair([task]) and not _is_led(night):
         return (f"{command} --repair",)
     return ()
+
+
+def _rerun(night: Night, flags: str) -> str:
+    return rerun_command(asked_as(night.run.plan.pipeline), night.run.plan.session, flags)
 
 
 def asked_as(pipeline: str) -> str:

@@ -5,6 +5,7 @@ A verb that makes no sense in the task's state changes nothing; faces ask `what_
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from prometheus.scheduler.books import Books, TaskBook
@@ -32,21 +33,29 @@ _ALLOWED: dict[Verb, frozenset[TaskState]] = {
 }
 
 
-def what_forbids(verb: Verb, state: TaskState) -> str | None:
-    """Why the verb cannot be applied to a task in this state; None when it can."""
-    if state in _ALLOWED[verb]:
-        return None
-    allowed = ", ".join(sorted(_ALLOWED[verb]))
-    return f"{verb} does not apply to a task that is {state} (it applies to: {allowed})"
+def what_forbids(verb: Verb, state: TaskState, readers: Sequence[str] = ()) -> str | None:
+    """Why the verb cannot be applied to a task in this state; None when it can.
+
+    `readers` are the tasks right after it that hold room: if what is done ran again now, they would be marked as if
+    they had read what it gives then.
+    """
+    if state not in _ALLOWED[verb]:
+        allowed = ", ".join(sorted(_ALLOWED[verb]))
+        return f"{verb} does not apply to a task that is {state} (it applies to: {allowed})"
+    if state in DONE and readers:
+        names = ", ".join(readers)
+        return f"{verb} does not apply while what it gave is being read by {names}: ask again when that has ended"
+    return None
 
 
 def ask(books: Books, event: TaskAsked) -> None:
     """Do what was asked, if it applies."""
     book = books.tasks.get(event.task_id)
-    if book is None or what_forbids(event.verb, book.state) is not None:
+    if book is None:
         return
-    if book.state in DONE and any(books.tasks[i].state in HOLDING_ROOM for i in book.downstream):
-        return  # what reads its output now would be marked as if it had read the repaired one
+    readers = [i for i in book.downstream if books.tasks[i].state in HOLDING_ROOM]
+    if what_forbids(event.verb, book.state, readers) is not None:
+        return
     reason = f"{event.verb} by {event.by}: {event.reason}"
     match event.verb:
         case Verb.RETRY:

@@ -325,6 +325,30 @@ def test_what_failed_is_cured_by_a_retry(settings: Settings) -> None:
     assert [cure.words for cure in answer.ranked] == [f"retry {tid('fetch')}"]
 
 
+def test_what_is_not_in_full_says_who_reads_it_just_now_and_what_repairs_it_later(settings: Settings) -> None:
+    """fetch was left out by its ladder; returns runs on what it gave."""
+    made = plan("us_eq_daily", replayed=False, retries=0)
+    made = replace(made, tasks=(replace(made.tasks[0], ladder=("skip",)), *made.tasks[1:]))
+    name = f"us_eq_daily.{DAY}"
+    facts = [
+        AttemptStarted(T0, f"{name}.fetch", 1),
+        AttemptFailed(T0, f"{name}.fetch", 1, Failure.ERROR, "no file"),
+        AttemptStarted(T0, f"{name}.returns", 1),
+    ]
+    drive(settings.ledger_url, made, *facts, cores=2)
+    led_by(settings, os.getpid())
+    command = "prometheus run us_eq_daily --session 2016-06-24 --repair"
+    cause = next(one for one in why(settings, "fetch").causes if one.kind == "repair")
+    assert "is being read by returns: ask again when that has ended" in cause.text
+    assert cause.text.endswith(f"once nobody works on the run any more: {command}")
+    assert why(settings, "fetch").commands == ()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    led_by(settings, gone.pid)
+    assert why(settings, "fetch").causes == ()
+    assert why(settings, "fetch").commands == (command,)
+
+
 def test_a_run_that_nobody_works_on_has_no_forecast_but_a_command(settings: Settings) -> None:
     drive(settings.ledger_url, plan("us_eq_daily", replayed=False))
     gone = subprocess.Popen([sys.executable, "-c", ""])

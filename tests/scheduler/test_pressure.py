@@ -33,6 +33,7 @@ from prometheus.scheduler.events import (
 from prometheus.scheduler.plan import SloPlan, TaskPlan
 from prometheus.scheduler.policies import STRICT, Policy
 from prometheus.scheduler.states import RunState, SloState, TaskState
+from prometheus.scheduler.verbs import what_forbids
 
 LATE_US = 5 * HOUR_US
 LADDER = ("reduced", "skip")
@@ -263,6 +264,24 @@ def test_nothing_is_repaired_under_the_feet_of_what_reads_it() -> None:
     scheduler.handle([TimePassed(MINUTE_US)])
     scheduler.handle([AttemptSucceeded(2 * MINUTE_US, tid("risk"), 1)])
     assert states(scheduler.handle(repaired("risk", at_us=3 * MINUTE_US))) == {}
+    said = what_forbids(Verb.RETRY, scheduler.task_state(tid("risk")), [tid("report")])
+    assert said is not None
+    assert f"is being read by {tid('report')}: ask again when that has ended" in said
+    ended = [AttemptSucceeded(4 * MINUTE_US, task_id, 1) for task_id in (tid("report"), TIER_1.task_id)]
+    scheduler.handle(ended)
+    assert what_forbids(Verb.RETRY, scheduler.task_state(tid("risk"))) is None
+    assert modes(scheduler.handle(repaired("risk", at_us=5 * MINUTE_US))) == {"risk": "full"}
+
+
+def test_a_repair_of_a_run_that_was_left_while_a_follower_ran_takes_both_up_again() -> None:
+    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 2)
+    scheduler.handle([TimePassed(MINUTE_US)])
+    scheduler.handle([AttemptSucceeded(2 * MINUTE_US, tid("risk"), 1)])
+    scheduler.handle([AttemptSucceeded(3 * MINUTE_US, TIER_1.task_id, 1)])
+    left = AttemptFailed(HOUR_US, tid("report"), 1, Failure.LOST, "the program that ran it is gone")
+    decisions = scheduler.handle([left, *repaired("risk")])  # as a new leader tells it
+    assert modes(decisions) == {"risk": "full"}
+    assert modes(scheduler.handle([AttemptSucceeded(HOUR_US + 1, tid("risk"), 2)])) == {"report": "full"}
 
 
 def test_a_forecast_that_was_overtaken_by_a_later_one_says_nothing_any_more() -> None:
