@@ -231,12 +231,21 @@ class _Turn:
         """The attempts so far no longer count against the retries, and the run is open again."""
         self._edit(task, counted_from=task.attempts)
         if task.state in DONE:
-            self._edit(task, checkpoint=None)  # a repair begins anew
+            self._throw_away_saved(task)
         run = self._run(task.run_id)
         if run is not None and run.state is not RunState.RUNNING:
             self.changed.runs[run.run_id] = replace(
                 run, state=RunState.RUNNING, ended_us=None, reason=said.reason
             )
+
+    def _throw_away_saved(self, task: TaskRow) -> None:
+        """A repair begins anew: what earlier attempts saved is of no use to it."""
+        self._edit(task, checkpoint=None)
+        for number in range(1, task.attempts + 1):
+            key = task.task_id, number
+            attempt = self.changed.attempts.get(key) or self.before.attempts.get(key)
+            if attempt is not None and attempt.saved_us is not None:
+                self._edit_attempt(attempt, saved_us=None)
 
     def _start(self, order: StartAttempt) -> None:
         task = self._task(order.task_id)

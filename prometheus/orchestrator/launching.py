@@ -11,7 +11,7 @@ from prometheus.executors.contract import NO_OVERRIDES, Launch
 from prometheus.orchestrator.loading import LoadedPipeline
 from prometheus.pipelines.defaults import parse_memory_mib
 from prometheus.pipelines.model import JobSpec, function_names
-from prometheus.scheduler.decisions import StartAttempt
+from prometheus.scheduler.decisions import SetTask, StartAttempt
 from prometheus.scheduler.events import AttemptCheckpointed, AttemptSucceeded, Event
 from prometheus.scheduler.plan import RunPlan, TaskPlan
 from prometheus.scheduler.snapshot import Snapshot
@@ -62,9 +62,13 @@ class Launcher:
         """Remember what a fact brings for later attempts."""
         if isinstance(event, AttemptSucceeded):
             self._outputs[event.task_id] = event.output
-            self._checkpoints.pop(event.task_id, None)  # a repair begins anew
         elif isinstance(event, AttemptCheckpointed):
             self._checkpoints[event.task_id] = event.state
+
+    def forget(self, decision: SetTask) -> None:
+        """Drop what attempts saved of a task that is done, or was left out: a repair begins anew."""
+        if decision.state in DONE:
+            self._checkpoints.pop(decision.task_id, None)
 
     def launch(self, order: StartAttempt) -> Launch:
         """Everything that is needed to obey `order`."""

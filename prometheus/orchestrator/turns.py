@@ -16,7 +16,7 @@ from prometheus.ledger.contract import Ledger, LedgerUnavailableError
 from prometheus.orchestrator.clock import Clock, monotonic_us, pause
 from prometheus.orchestrator.launching import Launcher
 from prometheus.scheduler.core import Scheduler
-from prometheus.scheduler.decisions import Decision, StartAttempt, StopAttempt
+from prometheus.scheduler.decisions import Decision, SetTask, StartAttempt, StopAttempt
 from prometheus.scheduler.events import (
     FAILURE_OF,
     AttemptCheckpointed,
@@ -119,7 +119,9 @@ class Driver:
 
     def _obey(self, decisions: Sequence[Decision]) -> None:
         for decision in decisions:
-            if isinstance(decision, StartAttempt):
+            if isinstance(decision, SetTask):
+                self.launcher.forget(decision)
+            elif isinstance(decision, StartAttempt):
                 self.executor.start(self.launcher.launch(decision))
             elif isinstance(decision, StopAttempt):
                 failure = FAILURE_OF[decision.cause]

@@ -132,6 +132,8 @@ def _reopen(books: Books, book: TaskBook, *, was_done: bool) -> None:
     """
     book.failures = book.lost = 0
     book.last_failure = None
+    if was_done:
+        book.kept_us = 0  # a repair begins anew: what was saved on the way to less is of no use to it
     if book.plan.tier == 1:
         books.critical[book.plan.task_id] = book
         books.reservation.frame = None

@@ -117,6 +117,9 @@ def restore(books: Books, snapshot: Snapshot) -> None:
         enter_run(books, run.plan, run.opened_us)
     for row in snapshot.tasks:
         _restore_task(books, row, attempts.get(row.task_id, []))
+    holding = [row for row in snapshot.tasks if row.state in HOLDING_ROOM]
+    for row in sorted(holding, key=lambda one: _begun_order(books, attempts[one.task_id][-1])):
+        _restore_room(books, row, attempts[row.task_id][-1])
     for run in snapshot.runs:
         run_book = books.runs[run.run_id]
         run_book.state = run.state
@@ -155,25 +158,33 @@ def _restore_task(books: Books, row: TaskRow, attempts: list[AttemptRow]) -> Non
     account = books.accounts.get(row.run_id)
     if account is not None:
         _restore_account(books, account, book, attempts)
-    is_holding = row.state in HOLDING_ROOM
-    ended = attempts[:-1] if is_holding else attempts
+    ended = attempts[:-1] if row.state in HOLDING_ROOM else attempts
     book.kept_us = sum(saved_by(attempt.started_us, attempt.saved_us) for attempt in ended)
-    if is_holding:
-        current = attempts[-1]
-        assert current.attempt == row.attempts, f"{row.task_id}: attempt {row.attempts} is not the last"
-        book.place = Place(current.bin_id, current.devices)
-        book.attempt_started_us = current.started_us
-        book.stop_cause = current.stop_cause
-        book.stop_reason = row.reason if row.state is TaskState.STOPPING else ""
-        books.room.take(row.task_id, book.plan.demand, book.place)
-        books.holding[row.task_id] = None
-        if row.state is TaskState.STOPPING:
-            books.ending[row.task_id] = None
-        book.saved_us = current.saved_us
-        if book.plan.tier > 1:
-            admitting.admit(books, book, current.ordered_us)
-    elif row.state is TaskState.READY:
+    if row.state is TaskState.READY:
         books.enqueue(book)
+
+
+def _begun_order(books: Books, attempt: AttemptRow) -> tuple[int, int, int, str]:
+    """The oldest first, as the running scheduler has them; of one turn as a turn goes about it."""
+    book = books.tasks[attempt.task_id]
+    return attempt.ordered_us, book.plan.tier, book.latest_start_us, attempt.task_id
+
+
+def _restore_room(books: Books, row: TaskRow, current: AttemptRow) -> None:
+    """Give a task whose attempt has not ended the room that it holds."""
+    book = books.tasks[row.task_id]
+    assert current.attempt == row.attempts, f"{row.task_id}: attempt {row.attempts} is not the last"
+    book.place = Place(current.bin_id, current.devices)
+    book.attempt_started_us = current.started_us
+    book.stop_cause = current.stop_cause
+    book.stop_reason = row.reason if row.state is TaskState.STOPPING else ""
+    books.room.take(row.task_id, book.plan.demand, book.place)
+    books.holding[row.task_id] = None
+    if row.state is TaskState.STOPPING:
+        books.ending[row.task_id] = None
+    book.saved_us = current.saved_us
+    if book.plan.tier > 1:
+        admitting.admit(books, book, current.ordered_us)
 
 
 def _restore_account(books: Books, account: Account, book: TaskBook, attempts: list[AttemptRow]) -> None:

@@ -30,7 +30,9 @@ class AttemptRow:
     tail: str = ""
     cpu_us: int | None = None
     peak_mib: int | None = None
-    saved_us: int | None = None  # instant of its last checkpoint
+    saved_us: int | None = (
+        None  # instant of its last checkpoint; None also once a repair has thrown that away
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,6 +244,15 @@ def test_a_task_taken_up_again_opens_its_run_again_and_forgives_old_attempts(nig
     assert night.check() == []
 
 
+def test_a_repair_throws_away_what_earlier_attempts_saved(night: Ledger) -> None:
+    c = plan_of().tasks[0].task_id
+    assert night.attempts(c)[0].saved_us == 1_020
+    night.commit(1, 11, 2_000, (), (SetTask(2_000, c, TaskState.READY, "retry by ann"),))
+    assert night.attempts(c)[0].saved_us is None
+    assert night.tasks(plan_of().run_id)[0].checkpoint is None
+    assert night.check() == []
+
+
 def test_a_run_stays_closed_when_an_ended_task_ends_differently(night: Ledger) -> None:
     b = plan_of().tasks[2].task_id
     night.commit(1, 11, 2_000, (), (SetTask(2_000, b, TaskState.SKIPPED, "skip by ann"),))
