@@ -98,6 +98,13 @@ def _without_refusals(decisions: Sequence[Decision]) -> list[Decision]:
     return [d for d in decisions if not isinstance(d, RefuseStart)]
 
 
+def _kept_free(core: Scheduler) -> object:
+    """What is made anew and no fingerprint has: when the plan was made, what it keeps of what, and the windows in order."""
+    reservation = core._books.reservation
+    planned = {name: bins for name, bins in reservation.planned.items() if bins}
+    return reservation.made_us, planned, list(reservation.windows.items())
+
+
 def _vector(plan: TaskPlan) -> tuple[int, int, int]:
     demand = plan.demand
     return demand.cpu_milli, demand.memory_mib, dict(demand.pools).get("db", 0)
@@ -144,7 +151,9 @@ class CoreMachine(RuleBasedStateMachine):
             is_final = self.state.get(decision.task_id) in DONE and not is_asked_for
             assert not is_final, "what is done stays done, unless an operator has it repaired"
             self.state[decision.task_id] = decision.state
+            self.refusal.pop(decision.task_id, None)
         elif isinstance(decision, StartAttempt):
+            self.refusal.pop(decision.task_id, None)
             plan = self.plans[decision.task_id]
             assert decision.task_id not in self.in_flight
             assert all(self.state.get(i) in DONE for i in plan.after), "started before its upstream was done"
@@ -292,19 +301,23 @@ class CoreMachine(RuleBasedStateMachine):
         told = tuple((at_us, machine(cpu, 4096, db=db)) for at_us, cpu, db in self.coming)
         again = CapacityChanged(self.now_us, self.offered, told)  # nothing new, and it has both plan anew
         went_on = _without_refusals(self.core.handle([again]))
-        self.core = rebuilt
+        other, self.core = self.core, rebuilt
         assert _without_refusals(self.feed(again)) == went_on
+        if rebuilt._books.reservation.made_us >= 0:  # somebody asked for the plan
+            assert _kept_free(rebuilt) == _kept_free(other)
 
     @rule()
     def a_fork_goes_its_own_way(self) -> None:
         """What a fork is told does not reach the first, and a fork takes its place unnoticed."""
-        before = self.core.fingerprint()
+        before, kept_free = self.core.fingerprint(), _kept_free(self.core)
         other, self.core = self.core, self.core.fork()
         assert self.core.fingerprint() == before
+        assert _kept_free(self.core) == kept_free
         later_us = self.now_us + 86_400 * SECOND_US
         other.handle([CapacityChanged(later_us, Capacity((), ())), TimePassed(later_us)])
         other.handle([CapacityChanged(later_us, self.offered)])
         assert self.core.fingerprint() == before
+        assert _kept_free(self.core) == kept_free
         self.core.check_invariants(is_thorough=True)
 
     @invariant()
