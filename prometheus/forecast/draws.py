@@ -115,9 +115,10 @@ class Draws:
         centre = task.centre if task.group is None else task.centre + nights[task.group]
         left = 1 - self._share(task.crc, block, place)
         if task.done_us > 0:
-            beyond = (log(task.done_us) - centre) / task.scale
-            left *= max(task.curve.exceeding(beyond), 1e-280)
-        duration_us = round(exp(centre + task.scale * task.curve.deviation(left)))
+            deviation = task.curve.beyond((log(task.done_us) - centre) / task.scale, left)
+        else:
+            deviation = task.curve.deviation(left)
+        duration_us = round(exp(centre + task.scale * deviation))
         if task.at_most_us is not None:
             duration_us = min(duration_us, task.at_most_us)
         duration_us = max(duration_us, task.done_us + 1)

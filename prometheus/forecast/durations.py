@@ -88,6 +88,15 @@ class Curve:
             return self._at(_TAIL) + self.spread / _TAIL_RATE * log(_TAIL_SHARE / left)
         return self._at(-_NORMAL.inv_cdf(min(left, 1 - 1e-9)))
 
+    def beyond(self, deviation: float, left: float) -> float:
+        """The log duration, from the mean, that the share `left` of those longer than `deviation` exceeds; 0 < left <= 1.
+
+        Where none was ever longer and no spread is known, it is the usual one from there on: its word did not hold.
+        """
+        if not self.spread:
+            return 0.0 if deviation < 0 else deviation + _USUAL_SPREAD / _TAIL_RATE * log(1 / left)
+        return self.deviation(left * max(self.exceeding(deviation), 1e-280))
+
     def exceeding(self, deviation: float) -> float:
         """The share of durations whose logarithm lies further above the mean."""
         if not self.spread:

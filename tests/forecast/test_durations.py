@@ -46,6 +46,24 @@ def test_one_past_duration_is_taken_at_its_word() -> None:
     assert {round(exp(curve.mean + curve.deviation(share))) for share in (0.01, 0.5, 0.99)} == {MINUTE_US}
 
 
+@pytest.mark.parametrize("history", [(MINUTE_US,), (MINUTE_US,) * 5])
+def test_whoever_has_run_longer_than_its_only_past_duration_is_given_in_proportion(
+    history: tuple[int, ...],
+) -> None:
+    curve = Curve(history)
+    assert curve.beyond(log(0.5), 0.5) == 0, "half-way it still ends at its word"
+    for times in (1, 2, 10):
+        left = [exp(curve.beyond(log(times), share)) / times for share in (0.9, 0.5, 0.1)]
+        assert left == pytest.approx([1.018, 1.124, 1.475], abs=0.001)
+
+
+@given(history=histories, share=shares, ran=shares)
+def test_what_is_left_is_longer_than_what_has_passed(history: list[int], share: float, ran: float) -> None:
+    curve = Curve(history)
+    passed = curve.deviation(ran)
+    assert curve.beyond(passed, share) >= passed - 1e-9
+
+
 def past(kind: DayType, *minutes: float) -> list[Past]:
     return [Past(round(minute * MINUTE_US), kind) for minute in minutes]
 

@@ -83,6 +83,17 @@ def test_a_task_that_runs_longer_than_ever_ends_some_day_but_not_at_once() -> No
     assert at_us + 102 * MINUTE_US < end_us < at_us + 120 * MINUTE_US
 
 
+def test_a_task_that_runs_longer_than_its_only_past_is_given_more_time_too() -> None:
+    scheduler = night({"id": "a", "tier": 1, "deadline_s": 8 * HOUR_S})
+    at_us = scheduler.now_us
+    scheduler.handle([AttemptStarted(at_us, "a", 1)])
+    scheduler.handle([TimePassed(at_us + 100 * MINUTE_US)])
+    made = foresee(scheduler, Outlook({"a": (5 * MINUTE_US,)}), until_us=at_us + 8 * 60 * MINUTE_US)
+    end_us = made.tasks["a"].end_p50_us
+    assert end_us is not None
+    assert at_us + 102 * MINUTE_US < end_us < at_us + 120 * MINUTE_US
+
+
 def test_a_forecast_changes_nothing_and_the_same_seed_says_the_same() -> None:
     scheduler = night({"id": "a", "tier": 1, "deadline_s": 90}, {"id": "b", "tier": 1, "deadline_s": 90})
     before = scheduler.fingerprint()
