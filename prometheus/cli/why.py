@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 MOST_HARMS = 3  # promises that are named; --json has all
+NO_VERBS = "none of it can be typed yet: hold, cancel and the other verbs come with the daemon"
 
 
 def why(
@@ -81,7 +82,7 @@ def _in_ledgers(face: Face, task: Sequence[str], slo: str | None, wish: Wish, se
     settings = face.settings.model_copy(update={"seed": seed})
     now_us = LiveClock().now_us()
     if slo is not None:
-        return answering.why_slo(settings, slo, now_us, wish)
+        return answering.why_slo(settings, slo, now_us, face.flags, wish)
     return answering.why(settings, task, now_us, face.flags, wish)
 
 
@@ -139,9 +140,8 @@ def _why_words(face: Face, answer: Why) -> None:
             where = ", ".join(parts) or "not within what was looked at"
             face.out.print(f"  by the forecast of {answer.forecast.samples} samples: {where}")
     _promise_words(face, answer.forecast, [slo.slo_id for slo in answer.slos])
-    _cure_words(face, answer.ranked, answer.forecast is not None)
-    for command in answer.commands:
-        face.out.print(f"  go on with: {command}", soft_wrap=True)
+    _cure_words(face, answer.ranked)
+    _command_words(face, answer.commands)
 
 
 def _how(row: AttemptRow) -> str:
@@ -170,7 +170,13 @@ def _slo_words(face: Face, answer: WhySlo) -> None:
     )
     _cause_words(face, answer.causes)
     _promise_words(face, answer.forecast, [slo.slo_id])
-    _cure_words(face, answer.ranked, answer.forecast is not None)
+    _cure_words(face, answer.ranked)
+    _command_words(face, answer.commands)
+
+
+def _command_words(face: Face, commands: Sequence[str]) -> None:
+    for command in commands:
+        face.out.print(f"  go on with: {command}", soft_wrap=True)
 
 
 def _cause_words(face: Face, causes: Sequence[Cause]) -> None:
@@ -198,7 +204,7 @@ def _promise_words(face: Face, forecast: Forecast | None, slo_ids: Sequence[str]
             )
 
 
-def _cure_words(face: Face, ranked: Sequence[Cure], was_tried: bool) -> None:
+def _cure_words(face: Face, ranked: Sequence[Cure]) -> None:
     if ranked:
         face.out.print("  what would help most, if it were done now:")
     for number, cure in enumerate(ranked, 1):
@@ -211,6 +217,8 @@ def _cure_words(face: Face, ranked: Sequence[Cure], was_tried: bool) -> None:
             more = f" and {len(cure.harms) - MOST_HARMS} more" if len(cure.harms) > MOST_HARMS else ""
             harm = f"; but makes likelier to be missed: {', '.join(cure.harms[:MOST_HARMS])}{more}"
         face.out.print(f"  {number}. {cell(cure.words)}: {effect}{harm}", soft_wrap=True)
+    if ranked and all(cure.command is None for cure in ranked):
+        face.out.print(f"  {NO_VERBS}", soft_wrap=True)
 
 
 def _iso(at_us: int | None) -> str | None:
@@ -303,6 +311,7 @@ def _slo_json(answer: WhySlo) -> dict[str, Json]:
         "causes": _causes_json(answer.causes),
         "looked_ahead": _forecast_json(answer.forecast, [answer.slo.slo_id], None),
         "cures": _cures_json(answer.ranked),
+        "commands": list(answer.commands),
     }
 
 

@@ -129,7 +129,7 @@ def _miss_words(one: Prospect) -> str:
         return "does not take place"
     if one.before is None or one.before.miss == one.after.miss:
         return percent(one.after.miss)
-    return f"{percent(one.before.miss)}, then {percent(one.after.miss)}"
+    return f"{percent(one.after.miss)} instead of {percent(one.before.miss)}"
 
 
 def _plot(canvas: Canvas, scene: Prospects, frame: Frame, axis: Axis, top: float) -> float:

@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 
 from prometheus.core.settings import Settings
 from prometheus.forecast.foresee import Forecast
-from prometheus.orchestrator.blocking import Cause, Why, clock_of, explain, find, find_slo, headline, shown
+from prometheus.orchestrator.blocking import (
+    Cause,
+    Why,
+    clock_of,
+    commands,
+    explain,
+    find,
+    find_slo,
+    headline,
+    shown,
+)
 from prometheus.orchestrator.curing import Cure, Target, cures
 from prometheus.orchestrator.prospect import Prospect, prospect_of
 from prometheus.orchestrator.views import NIGHTS, Night, attempts_of, nights
@@ -23,6 +33,7 @@ class WhySlo:
     slo: SloRow
     causes: tuple[Cause, ...]  # the tasks of it that are not done, and what stands before them
     now_us: int
+    commands: tuple[str, ...] = ()  # what takes the run up again
     forecast: Forecast | None = None
     ranked: tuple[Cure, ...] = ()
 
@@ -49,12 +60,12 @@ def why(
     return answer(night, task, attempts_of(night, [task]), now, prospect, wish or Wish(), flags)
 
 
-def why_slo(settings: Settings, name: str, now_us: int, wish: Wish | None = None) -> WhySlo:
+def why_slo(settings: Settings, name: str, now_us: int, flags: str = "", wish: Wish | None = None) -> WhySlo:
     """The answer for a promise named by its id, or by its name in the newest run that has it."""
     known = nights(settings, NIGHTS * 10, name)
     night, slo = find_slo(known, name)
     now = clock_of(night, now_us)
-    return answer_slo(night, slo, now, prospect_of(settings, night, now), wish or Wish())
+    return answer_slo(night, slo, now, prospect_of(settings, night, now), wish or Wish(), flags)
 
 
 def answer(
@@ -76,7 +87,9 @@ def answer(
     return replace(told, forecast=forecast, ranked=ranked, causes=causes)
 
 
-def answer_slo(night: Night, slo: SloRow, now_us: int, prospect: Prospect | None, wish: Wish) -> WhySlo:
+def answer_slo(
+    night: Night, slo: SloRow, now_us: int, prospect: Prospect | None, wish: Wish, flags: str = ""
+) -> WhySlo:
     """What the rows of a night say of a promise, and what its forecast does."""
     rows = {row.task_id: row for row in night.tasks}
     plan = next(one for one in night.run.plan.slos if one.slo_id == slo.slo_id)
@@ -86,11 +99,14 @@ def answer_slo(night: Night, slo: SloRow, now_us: int, prospect: Prospect | None
         causes[Cause("task", headline(row), row.task_id)] = None
         causes.update((cause, None) for cause in explain(night, row, (), now_us, "", prospect).causes)
     first = shown(list(causes))
+    going_on = dict.fromkeys(one for i in plan.task_ids for one in commands(night, rows[i], flags))
+    told = WhySlo(night, slo, first, now_us, tuple(going_on))
     if prospect is None or not wish.samples or not left:
-        return WhySlo(night, slo, first, now_us)
+        return told
     target = Target(tuple(row.task_id for row in left), (slo.slo_id,))
     forecast, ranked = _looked_ahead(prospect, target, wish)
-    return WhySlo(night, slo, tuple(_foreseen(one, forecast) for one in first), now_us, forecast, ranked)
+    with_ends = tuple(_foreseen(one, forecast) for one in first)
+    return replace(told, causes=with_ends, forecast=forecast, ranked=ranked)
 
 
 def _looked_ahead(prospect: Prospect, target: Target, wish: Wish) -> tuple[Forecast, tuple[Cure, ...]]:

@@ -31,6 +31,12 @@ MOST_CAUSES = 20
 # Causes that usual durations say nothing of: it would be "now", which is what the scheduler has just refused.
 _NOBODY_KNOWS_UNTIL = frozenset({"room", "pool", "reservation", "tier", "pressure"})
 _HANGS_ON_OTHERS = frozenset({TaskState.WAITING, TaskState.BLOCKED})
+_HAS_COME_TO = {  # the others are what their names say
+    TaskState.SUCCEEDED: "is done",
+    TaskState.FAILED: "has failed",
+    TaskState.SKIPPED: "was skipped",
+    TaskState.CANCELLED: "was cancelled",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +198,10 @@ def _market(market: str, now_us: int) -> list[Cause]:
 
 
 def headline(task: TaskRow) -> str:
-    """One sentence: the state and the scheduler's reason for it."""
-    state = task.state.value.replace("_", " ")
-    return f"{task.task_id} is {state}: {task.reason}" if task.reason else f"{task.task_id} is {state}"
+    """One sentence: the state and the scheduler's reason for it, where that says more."""
+    how = _HAS_COME_TO.get(task.state) or f"is {task.state.value.replace('_', ' ')}"
+    says_more = task.reason and how != f"is {task.reason}"
+    return f"{task.task_id} {how}: {task.reason}" if says_more else f"{task.task_id} {how}"
 
 
 def clock_of(night: Night, now_us: int) -> int:

@@ -94,10 +94,9 @@ def of_workload(workload: Workload, name: str) -> Tonight:
         "duration_s, failures, faults and unannounced changes are not looked at: a forecast could not know them"
     ]
     if past:
-        spread = f"{past[0]}" if past[0] == past[-1] else f"{past[0]} to {past[-1]}"
-        notes.insert(
-            0, f"durations are drawn from {spread} past runs of each task (history_s, of no stated age)"
-        )
+        runs = counted(past[-1], "past run")
+        spread = runs if past[0] == past[-1] else f"{past[0]} to {runs}"
+        notes.insert(0, f"durations are drawn from {spread} of each task (history_s, of no stated age)")
     if without:
         notes.append(f"{counted(without, 'task')} without history_s: taken to last a minute")
     return Tonight(

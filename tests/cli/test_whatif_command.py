@@ -53,7 +53,7 @@ def test_the_answer_begins_with_what_was_changed_and_has_both_sides(workload: Pa
     (must,) = [line.split() for line in lines if line.startswith("must")]
     assert " ".join(must) == "must 1 12:01 100 % → 0 % 12:02 → 12:01 (-1 min) 12:02 → 12:01 (-1 min)"
     assert "20 nights drawn, seed 0" in result.stderr
-    assert "durations are drawn from 1 past runs of each task" in result.stderr
+    assert "durations are drawn from 1 past run of each task" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["new_york.decisions", "a.promise.of.many.letters.that.nobody.would.type"])

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from prometheus.cli.main import app
+from prometheus.cli.why import NO_VERBS
 
 NIGHT = {
     "capacity": {"cpu": 1},
@@ -69,6 +70,7 @@ def test_a_task_is_answered_in_words_with_its_cures_numbered(night: Path) -> Non
     assert any(
         line.startswith("  1. hold B (2 tasks that wait; 1 that run go on): P(miss) ") for line in lines
     )
+    assert lines[-1] == f"  {NO_VERBS}"
 
 
 def test_its_json_has_the_keys_that_the_page_names(night: Path, project: Path) -> None:

@@ -6,7 +6,15 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from prometheus.core.instants import DAY_US, HOUR_US, MINUTE_US
-from prometheus.monitoring.prospects import MOST_ROWS, Fan, Prospect, Prospects, draw_prospects, percent
+from prometheus.monitoring.prospects import (
+    MOST_ROWS,
+    Fan,
+    Prospect,
+    Prospects,
+    describe_prospects,
+    draw_prospects,
+    percent,
+)
 
 EVENING = 20_514 * DAY_US + 21 * HOUR_US
 
@@ -50,6 +58,14 @@ def test_both_sides_are_drawn_and_told_apart_without_colour() -> None:
     (after,) = shapes(svg, "t1")[:-1]
     assert float(before.get("x", "")) < float(after.get("x", ""))
     assert float(before.get("y", "")) < float(after.get("y", ""))
+
+
+def test_in_words_a_promise_says_what_it_would_be_instead_of_what_it_is() -> None:
+    one = scene(prospect(after=fan(60, 0.41), before=fan(30, 0.02)), prospect("same"))
+    assert describe_prospects(one) == (
+        "the machine has 1 core instead of 2 cores. "
+        "us_eq_daily.2026-03-02 engines: P(miss) 41 % instead of 2.0 %. us_eq_daily.2026-03-02 same: P(miss) 0 %"
+    )
 
 
 def test_what_lies_behind_the_deadline_is_hatched() -> None:

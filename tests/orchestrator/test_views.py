@@ -283,6 +283,24 @@ def test_a_finished_task_has_nothing_before_it(settings: Settings) -> None:
     assert [row.attempt for row in answer.attempts] == [1]
 
 
+def test_a_task_that_is_done_says_no_more_than_that_and_one_that_failed_why(settings: Settings) -> None:
+    failed = AttemptFailed(T0, tid("fetch2"), 1, Failure.REFUSED, "no code")
+    drive(settings.ledger_url, plan(), AttemptSucceeded(T0, tid("fetch"), 1), failed)
+    assert why(settings, "fetch").headline == f"{tid('fetch')} is done"
+    assert why(settings, "fetch2").headline.startswith(f"{tid('fetch2')} has failed: attempt 1: no code")
+
+
+def test_a_promise_names_the_commands_that_go_on_with_its_tasks(settings: Settings) -> None:
+    made = promised(plan("us_eq_daily", replayed=False), 10 * MINUTE_US)
+    name = f"us_eq_daily.{DAY}"
+    failed = [
+        AttemptFailed(T0, f"{name}.{job}", 1, Failure.REFUSED, "no code") for job in ("fetch", "fetch2")
+    ]
+    drive(settings.ledger_url, made, *failed, cores=2)
+    told = answering.why_slo(settings, "risk known", T0, " --ledger x")
+    assert told.commands == ("prometheus run us_eq_daily --session 2016-06-24 --ledger x",)
+
+
 def test_decisions_before_the_first_night_say_how_to_get_one(settings: Settings) -> None:
     with pytest.raises(UserError) as raised:
         decisions_of(settings, DAY)
@@ -297,7 +315,7 @@ def led_by(settings: Settings, pid: int) -> None:
 
 
 def promised(made: RunPlan, within_us: int) -> RunPlan:
-    slo = SloPlan(f"{made.run_id}.slo", made.run_id, "risk known", (tid("risk"),), T0 + within_us)
+    slo = SloPlan(f"{made.run_id}.slo", made.run_id, "risk known", (f"{made.run_id}.risk",), T0 + within_us)
     return replace(made, slos=(slo,))
 
 
@@ -312,7 +330,7 @@ def test_a_run_that_goes_on_is_foreseen_from_its_rows_with_what_would_help(setti
     assert [said.miss for said in answer.forecast.slos] == [1.0]
     assert [cure.words for cure in answer.ranked] == [f"release {tid('returns')}"]
     assert (answer.ranked[0].before, answer.ranked[0].after) == (1.0, 0.0)
-    of_slo = answering.why_slo(settings, "risk known", T0 + SECOND_US, Wish(20, with_cures=True))
+    of_slo = answering.why_slo(settings, "risk known", T0 + SECOND_US, wish=Wish(20, with_cures=True))
     assert of_slo.ranked == answer.ranked
 
 

@@ -91,6 +91,18 @@ def test_what_changes_nothing_is_said_to_change_nothing() -> None:
     assert asked(tonight, Sized("cpu", 1000)).words == ("the machine has 1 core already: nothing changes",)
 
 
+def test_what_no_task_asks_for_is_said_to_be_asked_for_by_none() -> None:
+    tonight = night({"id": "a", "deadline_s": 90}, pools={"db": 1})
+    assert asked(tonight, Sized("gpu", 2)).words == (
+        "the machine has 2 GPUs instead of 0 GPUs; no task of tonight asks for a GPU",
+    )
+    for what, pool, name in (("gpu", "", "a GPU"), ("memory", "", "memory"), (None, "db", "the pool 'db'")):
+        found = sweep(tonight, [], Swept(what, pool, (1, 2)), samples=2, seed=0)  # type: ignore[arg-type]  # as given
+        assert found.words == (f"no task of tonight asks for {name}: every size is the same night",)
+    using = night({"id": "a", "demand": {"cpu": 1, "gpu": 1}}, gpu=1)
+    assert sweep(using, [], Swept("gpu", "", (1, 2)), samples=2, seed=0).words == ()
+
+
 def test_without_an_assumption_it_is_a_forecast() -> None:
     found = asked(two_at_once())
     assert found.is_forecast

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal, assert_never
 
-from prometheus.core.demand import Bin, Capacity
+from prometheus.core.demand import Bin, Capacity, Demand
 from prometheus.core.errors import UserError
 from prometheus.orchestrator.tonight import Tonight, counted, only
 from prometheus.orchestrator.whatif.closing import Closes, close
@@ -22,6 +22,7 @@ from prometheus.scheduler.states import HOLDING_ROOM
 
 PLENTY_MIB = 1_000_000 * 1024  # what a workload that says nothing of memory has
 NAMES_SHOWN = 6
+_NAMES = {"cpu": "a core", "memory": "memory", "gpu": "a GPU"}
 
 Resource = Literal["cpu", "memory", "gpu"]
 
@@ -169,12 +170,32 @@ def _sized(tonight: Tonight, one: Sized) -> tuple[Tonight, list[str]]:
     )
     if changed == tonight:
         return tonight, [f"{who} {amount_words(one.what, one.amount)} already: nothing changes"]
-    return changed, [f"{who} {amount_words(one.what, one.amount)} instead of {was}"]
+    parts = [f"{who} {amount_words(one.what, one.amount)} instead of {was}", unasked_words(tonight, one)]
+    return changed, ["; ".join(filter(None, parts))]
+
+
+def unasked_words(tonight: Tonight, one: Sized | PoolSized) -> str:
+    """That nobody wants any of it, so that more or less of it changes nothing; empty where a task does."""
+    if any(_wanted(task.demand, one) for task in tonight.tasks()):
+        return ""
+    name = f"the pool {one.pool!r}" if isinstance(one, PoolSized) else _NAMES[one.what]
+    return f"no task of tonight asks for {name}"
+
+
+def _wanted(demand: Demand, one: Sized | PoolSized) -> int:
+    match one:
+        case PoolSized():
+            return dict(demand.pools).get(one.pool, 0)
+        case Sized(what="cpu"):
+            return demand.cpu_milli
+        case Sized(what="memory"):
+            return demand.memory_mib
+        case Sized():
+            return demand.gpu_milli
 
 
 def _pool_sized(tonight: Tonight, one: PoolSized) -> tuple[Tonight, list[str]]:
     had = dict(tonight.capacity.pools)
-    users = [task for task in tonight.tasks() if one.pool in dict(task.demand.pools)]
     known = sorted({*had, *(pool for task in tonight.tasks() for pool, _ in task.demand.pools)})
     if one.pool not in known:
         raise UserError(
@@ -192,7 +213,7 @@ def _pool_sized(tonight: Tonight, one: PoolSized) -> tuple[Tonight, list[str]]:
     if changed == tonight:
         return tonight, [f"the pool {one.pool!r} has {one.units} already: nothing changes"]
     said = f"the pool {one.pool!r} has {one.units} instead of {'none' if was is None else was}"
-    return changed, [said if users else f"{said}; no task of tonight asks for it"]
+    return changed, [f"{said}; no task of tonight asks for it" if unasked_words(tonight, one) else said]
 
 
 def _slower(tonight: Tonight, one: Slower) -> tuple[Tonight, list[str]]:

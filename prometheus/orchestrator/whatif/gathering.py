@@ -23,7 +23,7 @@ from prometheus.orchestrator.histories import Histories, ascending_by_task, dura
 from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline, shipped_names
 from prometheus.orchestrator.machine import capacity_of
 from prometheus.orchestrator.outlooks import basis_of
-from prometheus.orchestrator.tonight import Tonight, only
+from prometheus.orchestrator.tonight import Tonight, counted, only
 from prometheus.orchestrator.views import exists, leader_of, leave_out, ledger_urls
 from prometheus.pipelines.moments import Clock, Edge
 from prometheus.scheduler.plan import RunPlan
@@ -260,7 +260,8 @@ def _history_note(desk: _Desk, plan: RunPlan) -> str:
     if not known:
         return "durations as declared, for there is no history yet; their spread is a guess"
     sessions = {past.session for pasts in history.values() for past in pasts}
-    said = f"durations of {len(sessions)} past runs, sessions {min(sessions)} to {max(sessions)}"
+    when = f"sessions {min(sessions)} to {max(sessions)}" if len(sessions) > 1 else f"session {min(sessions)}"
+    said = f"durations of {counted(len(sessions), 'past run')}, {when}"
     missing = len(plan.tasks) - len(known)
     return f"{said} (of {len(plan.tasks)} tasks {missing} as declared: too few)" if missing else said
 

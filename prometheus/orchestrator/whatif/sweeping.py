@@ -24,6 +24,7 @@ from prometheus.orchestrator.whatif.assuming import (
     assume,
     never,
     size_of,
+    unasked_words,
 )
 from prometheus.orchestrator.whatif.comparing import outcome
 from prometheus.orchestrator.whatif.sampling import Draw, Drawer, Progress, Seen
@@ -42,7 +43,7 @@ class Swept:
     pool: str
     sizes: tuple[int, ...]
 
-    def at(self, size: int) -> Assumption:
+    def at(self, size: int) -> Sized | PoolSized:
         """The assumption of one size."""
         return PoolSized(self.pool, size) if self.what is None else Sized(self.what, size)
 
@@ -196,9 +197,14 @@ def sweep(
         promises,
         points,
         tuple(_smallest(points, place, promise) for place, promise in enumerate(promises)),
-        assumed.words,
+        (*assumed.words, *_unasked(assumed.tonight, swept)),
         tonight.notes,
     )
+
+
+def _unasked(tonight: Tonight, swept: Swept) -> tuple[str, ...]:
+    said = unasked_words(tonight, swept.at(swept.sizes[0]))
+    return (f"{said}: every size is the same night",) if said else ()
 
 
 def verdict_of(missed: Share) -> Verdict:
