@@ -31,12 +31,9 @@ class Kept:
 
 def what_is_kept(books: Books, book: TaskBook) -> Kept | None:
     """Why a lower task that would fit now may not start; None if it may."""
-    reservation = books.reservation
     if is_old(books):
         look_again(books)
-    reservation.weigh_window(book.plan.task_id, -1)  # its own keeps nothing from it
     found = _blocks(books, book)
-    reservation.weigh_window(book.plan.task_id, 1)
     if found is None:
         return None
     books.alarms.set("replan", "", books.now_us + books.policy.replan_us)
@@ -81,13 +78,22 @@ def _blocks(books: Books, book: TaskBook) -> tuple[str, int] | None:
     if can_make_room(books, book):
         return None
     return books.reservation.blocks(
-        book.amounts, books.room.totals(), here + 1, bins_of(book) - 1, heeds_windows=heeds_windows
+        book.amounts,
+        books.room.totals(),
+        here + 1,
+        bins_of(book) - 1,
+        heeds_windows=heeds_windows,
+        own=book.plan.task_id,
     )
 
 
 def kept_now(books: Books, book: TaskBook, gone: Collection[str], *, heeds_windows: bool) -> str | None:
-    """The resource that is kept from it at this moment, beside what lower tasks hold but for `gone`; None if none is."""
+    """The resource that is kept from it at this moment, beside what lower tasks hold but for `gone`; None if none is.
+
+    Its own window keeps nothing from it.
+    """
     reservation, capacity, here = books.reservation, books.room.totals(), books.now_us // BIN_US
+    windows = reservation.windowed_beside(book.plan.task_id) if heeds_windows else {}
     freed: dict[str, int] = {}
     for task_id in gone:
         other = books.tasks[task_id]
@@ -95,10 +101,10 @@ def kept_now(books: Books, book: TaskBook, gone: Collection[str], *, heeds_windo
             for name, amount in other.amounts:
                 freed[name] = freed.get(name, 0) + amount
     for name, amount in book.amounts:
-        used = reservation.planned.get(name, {}).get(here, 0)
-        used += books.lower_use.get(name, 0) - freed.get(name, 0)
-        if heeds_windows:
-            used += reservation.windowed.get(name, {}).get(here, 0)
+        used = books.lower_use.get(name, 0) - freed.get(name, 0)
+        for bins in (reservation.planned, windows):
+            if name in bins:
+                used += bins[name].get(here, 0)
         if used + amount > capacity.get(name, 0):
             return name
     return None

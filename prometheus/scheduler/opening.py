@@ -88,9 +88,19 @@ def enter_run(books: Books, plan: RunPlan, opened_us: int) -> None:
         for task_id in slo.task_ids:
             books.slos_of.setdefault(task_id, []).append(slo.slo_id)
     inherit(books, plan.tasks)
-    books.reservation.is_stale, books.reservation.frame = True, None
+    books.reservation.is_stale = True
+    if _concerns_tier_1(books, plan):
+        books.reservation.frame = None
     if books.policy.order == "weight":
         _weigh(books, plan.tasks)
+
+
+def _concerns_tier_1(books: Books, plan: RunPlan) -> bool:
+    """Whether Tier 1's tasks, what they wait for, or their latest starts may be others than before the run came."""
+    own = {task.task_id for task in plan.tasks}
+    return books.has_circle or any(
+        task.tier == 1 or any(i in books.tasks for i in task.after if i not in own) for task in plan.tasks
+    )
 
 
 def _weigh(books: Books, tasks: Iterable[TaskPlan]) -> None:

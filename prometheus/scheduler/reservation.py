@@ -17,6 +17,7 @@ PROMISED_BINS_AT_MOST = 12 * 24 * 7  # a job that may take longer than a week is
 
 POOL = "pool:"  # before a pool's name, for a pool may be called "cpu"
 Bins = dict[str, dict[int, int]]  # resource -> bin of time -> amount
+_EMPTY: dict[int, int] = {}
 Amounts = tuple[tuple[str, int], ...]  # resource -> amount: "cpu", "memory", "gpu", or POOL and a name
 
 
@@ -88,6 +89,7 @@ class Reservation:
         default_factory=dict
     )  # task -> amounts, bins [from, to)
     windows: dict[str, tuple[Amounts, int, int]] = field(default_factory=dict)  # waiting task -> the same
+    _beside: dict[str, Bins] = field(default_factory=dict)  # task with a window -> the sum of the others
 
     def promise(self, task_id: str, amounts: Amounts, first: int, count: int) -> None:
         """A lower task that cannot checkpoint has begun: these bins are its own until it ends."""
@@ -104,18 +106,26 @@ class Reservation:
         """A task that has waited too long may start in bin `first`, and others keep out of its way."""
         self.windows[task_id] = amounts, first, first + min(count, PROMISED_BINS_AT_MOST)
         _add(self.windowed, *self.windows[task_id], 1)
+        self._beside.clear()
 
     def close_window(self, task_id: str) -> tuple[Amounts, int, int] | None:
         """The task starts, or its window is to be looked for anew; the window that it had."""
         found = self.windows.pop(task_id, None)
         if found is not None:
             _add(self.windowed, *found, -1)
+            self._beside.clear()
         return found
 
-    def weigh_window(self, task_id: str, sign: int) -> None:
-        """Take the task's window, if it has one, out of the sum of windows (-1) or put it back (1)."""
-        if task_id in self.windows:
-            _add(self.windowed, *self.windows[task_id], sign)
+    def windowed_beside(self, task_id: str) -> Bins:
+        """The sum of the windows that are not the task's own."""
+        own = self.windows.get(task_id)
+        if own is None:
+            return self.windowed
+        found = self._beside.get(task_id)
+        if found is None:
+            found = self._beside[task_id] = {name: dict(bins) for name, bins in self.windowed.items()}
+            _add(found, *own, -1)
+        return found
 
     def fork(self) -> Reservation:
         """The same reservation, going its own way. The plan is never changed, only replaced: it is shared."""
@@ -125,23 +135,35 @@ class Reservation:
             windowed={name: dict(bins) for name, bins in self.windowed.items()},
             promises=dict(self.promises),
             windows=dict(self.windows),
+            _beside={},
         )
 
     def blocks(
-        self, amounts: Amounts, capacity: dict[str, int], first: int, count: int, *, heeds_windows: bool
+        self,
+        amounts: Amounts,
+        capacity: dict[str, int],
+        first: int,
+        count: int,
+        *,
+        heeds_windows: bool,
+        own: str = "",
     ) -> tuple[str, int] | None:
-        """The first (resource, bin) of `count` bins from `first` in which the amounts do not fit; None if they do."""
+        """The first (resource, bin) of `count` bins from `first` in which the amounts do not fit; None if they do.
+
+        The window of the task `own`, if it has one, keeps nothing.
+        """
+        windows = self.windowed_beside(own) if heeds_windows else {}
         rows = []
         for name, amount in amounts:
-            planned, promised = self.planned.get(name, {}), self.promised.get(name, {})
-            windowed = self.windowed.get(name, {}) if heeds_windows else {}
+            planned, promised = self.planned.get(name, _EMPTY), self.promised.get(name, _EMPTY)
+            windowed = windows.get(name, _EMPTY)
             if planned or promised or windowed:
-                rows.append((name, capacity.get(name, 0) - amount, planned, promised, windowed))
+                rows.append((name, capacity.get(name, 0) - amount, planned.get, promised.get, windowed.get))
         if not rows:
             return None
         for place in range(first, first + min(count, PROMISED_BINS_AT_MOST)):
-            for name, spare, planned, promised, windowed in rows:
-                if planned.get(place, 0) + promised.get(place, 0) + windowed.get(place, 0) > spare:
+            for name, spare, planned_in, promised_in, windowed_in in rows:
+                if planned_in(place, 0) + promised_in(place, 0) + windowed_in(place, 0) > spare:
                     return name, place
         return None
 
