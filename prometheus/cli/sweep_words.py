@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus.cli.face import cell, table
 from prometheus.cli.whatif_words import heading, label_of
 from prometheus.monitoring.capacities import Capacities, Curve, Enough, draw_capacities
+from prometheus.monitoring.page import USUAL_WIDTH
 from prometheus.monitoring.prospects import percent
 from prometheus.orchestrator.whatif.comparing import never_words
 from prometheus.orchestrator.whatif.sweeping import KEPT, NEEDED, Point, Smallest, Sweep, Verdict, plain_size
@@ -131,9 +132,9 @@ def _marks(found: Sweep) -> tuple[Enough, ...]:
     return tuple(Enough(place, words) for place, words in marks.items())
 
 
-def picture_of_sweep(found: Sweep) -> str:
-    """The sweep drawn."""
-    return draw_capacities(scene_of_sweep(found))
+def picture_of_sweep(found: Sweep, width: int = USUAL_WIDTH) -> str:
+    """The sweep drawn, so many pixels wide."""
+    return draw_capacities(scene_of_sweep(found), width=width)
 
 
 def scene_of_sweep(found: Sweep) -> Capacities:

@@ -77,6 +77,10 @@ def whatif(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the nights that are drawn.")] = 0,
     svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Also draw it.")] = None,
+    width: Annotated[
+        int | None,
+        typer.Option("--width", metavar="PIXELS", help="Of the picture; under 640 it suits a phone. [1240]"),
+    ] = None,
     as_json: AsJson = False,
     home: Home = None,
     ledger: LedgerUrl = None,
@@ -101,22 +105,38 @@ def whatif(
         reading.refuse_both(swept, assumptions)
     label = None if session is None else parse_day(session, "--session")
     tonight = _tonight(face, pipelines or [], workload, label)
-    if svg is not None and not svg.parent.is_dir():  # before minutes are spent on drawing
-        raise UserError(
-            f"--svg {svg} cannot be written: there is no folder {svg.parent}",
-            hint="name a file in a folder that exists",
-        )
+    pixels = _picture_width(svg, width)
     told = _progress(face)
     if swept is not None:
         found = run_sweep(tonight, assumptions, swept, samples=count, seed=seed, progress=told)
         if svg is not None:
-            _write(face, svg, sweep_words.picture_of_sweep(found))
+            _write(face, svg, sweep_words.picture_of_sweep(found, pixels))
         print_json(found.as_json()) if as_json else sweep_words.tell_sweep(face, found)
         return
     compared = compare(tonight, assumptions, samples=count, seed=seed, progress=told)
     if svg is not None:
-        _write(face, svg, whatif_words.picture(compared))
+        _write(face, svg, whatif_words.picture(compared, pixels))
     print_json(compared.as_json()) if as_json else whatif_words.tell(face, compared)
+
+
+def _picture_width(svg: Path | None, width: int | None) -> int:
+    """How wide the picture is to be; raises `UserError` for one that cannot be, before minutes are spent on drawing."""
+    from prometheus.core.errors import UserError
+    from prometheus.monitoring.page import LEAST_WIDTH, MOST_WIDTH, USUAL_WIDTH
+
+    if svg is None:
+        if width is not None:
+            raise UserError("--width is of a picture, and none is asked for", hint="--svg FILE draws it")
+        return USUAL_WIDTH
+    if not svg.parent.is_dir():
+        raise UserError(
+            f"--svg {svg} cannot be written: there is no folder {svg.parent}",
+            hint="name a file in a folder that exists",
+        )
+    pixels = USUAL_WIDTH if width is None else width
+    if not LEAST_WIDTH <= pixels <= MOST_WIDTH:
+        raise UserError(f"--width is {pixels}", allowed=f"{LEAST_WIDTH} to {MOST_WIDTH:,} pixels")
+    return pixels
 
 
 def _tonight(face: Face, pipelines: list[str], workload: Path | None, session: date | None) -> Tonight:

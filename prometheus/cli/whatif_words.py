@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus.cli.face import cell, table
 from prometheus.core.instants import HOUR_US, MINUTE_US, from_us
 from prometheus.monitoring.axis import clock_words
+from prometheus.monitoring.page import USUAL_WIDTH
 from prometheus.monitoring.prospects import MOST_ROWS, Fan, Prospect, Prospects, draw_prospects, percent
 from prometheus.orchestrator.whatif.comparing import Comparison, Outcome, Row, can_start_words, never_words
 from prometheus.orchestrator.whatif.shares import Share
@@ -55,9 +56,9 @@ def changed_warnings(found: Comparison) -> list[str]:
     ]
 
 
-def picture(found: Comparison) -> str:
-    """The comparison drawn."""
-    return draw_prospects(scene_of(found))
+def picture(found: Comparison, width: int = USUAL_WIDTH) -> str:
+    """The comparison drawn, so many pixels wide."""
+    return draw_prospects(scene_of(found), width=width)
 
 
 def scene_of(found: Comparison) -> Prospects:

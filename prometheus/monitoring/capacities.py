@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import sqrt
 
-from prometheus.monitoring.page import Frame, document, frame_of, wrap
+from prometheus.monitoring.page import USUAL_WIDTH, Frame, document, frame_of, wrap
 from prometheus.monitoring.prospects import head, percent, tail
 from prometheus.monitoring.svg import Canvas, number, shorten, text_width
 from prometheus.monitoring.theme import Theme
@@ -25,6 +25,7 @@ _RIGHT = 60.0
 _HIGH = 240.0
 _LOWER_HIGH = 80.0
 _ROW = 20.0
+_WORDS_ROW = 14.0  # above the upright lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +84,25 @@ class _Scale:
         return self.left + self.width * (size - first) / (last - first)
 
 
-def draw_capacities(scene: Capacities, *, width: int = 1240, theme: Theme = "auto") -> str:
+def draw_capacities(scene: Capacities, *, width: int = USUAL_WIDTH, theme: Theme = "auto") -> str:
     """The picture as one SVG document, `width` pixels wide (at least 320) and as high as it needs to be."""
     frame = frame_of(width, _GUTTER)
     canvas = Canvas()
     y = head(canvas, frame, scene.title, scene.subtitle, scene.changed)
-    inset = 34.0 if frame.narrow else 0.0
+    inset = 40.0 if frame.narrow else 0.0
     scale = _Scale(
         scene.sizes, frame.left + inset + 8, frame.plot - inset - (24.0 if frame.narrow else _RIGHT)
     )
     shapes, marks = Canvas(), Canvas()  # over the lines that go through all panels; words over everything
-    top = y + 26 + 13 * len(scene.enough) + (14 if frame.narrow else 0)
+    upright = _upright_words(scene, scale)
+    over = _WORDS_ROW * max((one.level for one in upright), default=0)
+    top = y + 26 + over + (34 if frame.narrow else 0)
+    if frame.narrow:  # there is no room beside the panel, so its name stands above whatever is marked in it
+        marks.text(frame.margin, top - 28 - over, "nights that miss it", "b halo")
     y = _misses(shapes, marks, scene, frame, scale, top)
     y = _smallest(shapes, marks, scene, frame, scale, y + 34)
     y = _lower(shapes, marks, scene, frame, scale, y + 30)
-    _uprights(canvas, marks, scene, scale, top, y)
+    _uprights(canvas, marks, scene, scale, upright, top, y)
     canvas.append(shapes)
     canvas.append(marks)
     y = _sizes(canvas, scene, frame, scale, y)
@@ -127,7 +132,10 @@ def _misses(
 ) -> float:
     """The curves; the most endangered last, so that it lies on top."""
     floor = top + _HIGH
-    _panel_name(marks, frame, top - 10, "nights that miss it", "share of the samples, with its 95 % interval")
+    if not frame.narrow:
+        _panel_name(
+            marks, frame, top - 10, "nights that miss it", "share of the samples, with its 95 % interval"
+        )
     for tick in TICKS:
         y = floor - _HIGH * _up(tick)
         is_allowed = abs(tick - scene.allowed) < 1e-9
@@ -265,22 +273,28 @@ def _lower(
     return floor
 
 
-def _uprights(
-    canvas: Canvas, marks: Canvas, scene: Capacities, scale: _Scale, top: float, bottom: float
-) -> None:
-    """The size that there is, and the smallest that is enough, through all panels."""
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What an upright line says, above it."""
+
+    at: float  # its middle
+    level: int  # row; 0 is the lowest
+    words: str
+    kind: str
+
+
+def _upright_words(scene: Capacities, scale: _Scale) -> list[_Words]:
+    """The size that there is, and the smallest that is enough; each in the lowest row in which it lies on no other."""
     words: list[tuple[float, str, str]] = []
     marked = {scene.sizes[one.place] for one in scene.enough}
-    if scene.present is not None and scene.sizes[0] <= scene.present <= scene.sizes[-1]:
-        x = scale.x(scene.present)
-        canvas.line(x, top - 4, x, bottom, "base")
-        if scene.present not in marked:
-            words.append((x, f"{number(scene.present)} now", "m halo"))
+    present = _present(scene)
+    if present is not None and present not in marked:
+        words.append((scale.x(present), f"{number(present)} now", "m halo"))
     for one in scene.enough:
         size = scene.sizes[one.place]
-        canvas.line(scale.x(size), top - 4, scale.x(size), bottom, "now")
         words.append((scale.x(size), one.words + (", as now" if size == scene.present else ""), "nowt halo"))
-    rows: list[list[tuple[float, float]]] = []  # what stands in each row of words, the lowest first
+    rows: list[list[tuple[float, float]]] = []  # what stands in each row, the lowest first
+    found = []
     for x, said, kind in words:
         half = text_width(said, _SMALL) / 2
         at = min(max(x, scale.left + half - 8), scale.right + 16 - half)
@@ -295,7 +309,35 @@ def _uprights(
         )
         rows += [[]] * (level == len(rows))
         rows[level] = [*rows[level], span]
-        marks.text(at, top - 9 - 14 * level, said, kind, "middle")
+        found.append(_Words(at, level, said, kind))
+    return found
+
+
+def _present(scene: Capacities) -> float | None:
+    """The size that there is, if it lies among those tried."""
+    shown = scene.present is not None and scene.sizes[0] <= scene.present <= scene.sizes[-1]
+    return scene.present if shown else None
+
+
+def _uprights(
+    canvas: Canvas,
+    marks: Canvas,
+    scene: Capacities,
+    scale: _Scale,
+    words: list[_Words],
+    top: float,
+    bottom: float,
+) -> None:
+    """Lines through all panels, with their words."""
+    present = _present(scene)
+    if present is not None:
+        x = scale.x(present)
+        canvas.line(x, top - 4, x, bottom, "base")
+    for one in scene.enough:
+        x = scale.x(scene.sizes[one.place])
+        canvas.line(x, top - 4, x, bottom, "now")
+    for said in words:
+        marks.text(said.at, top - 9 - _WORDS_ROW * said.level, said.words, said.kind, "middle")
 
 
 def _sizes(canvas: Canvas, scene: Capacities, frame: Frame, scale: _Scale, y: float) -> float:

@@ -9,6 +9,8 @@ from prometheus.monitoring.theme import PATTERNS, Theme, style
 
 NARROW = 640  # below this width labels stand above their rows
 LEAST_WIDTH = 320
+USUAL_WIDTH = 1240
+MOST_WIDTH = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from prometheus.core.instants import DAY_US, SECOND_US
 from prometheus.monitoring.axis import Axis, clock_words, columns, span_words
 from prometheus.monitoring.lens import draw_lens, lens_of
-from prometheus.monitoring.page import Frame, document, frame_of, wrap
+from prometheus.monitoring.page import USUAL_WIDTH, Frame, document, frame_of, wrap
 from prometheus.monitoring.scene import Bar, Due, Lane, Scene, Strip
 from prometheus.monitoring.svg import Canvas, shorten, text_width
 from prometheus.monitoring.theme import Theme
@@ -36,7 +36,7 @@ _URGENCY = (
 )
 
 
-def draw(scene: Scene, *, width: int = 1240, theme: Theme = "auto") -> str:
+def draw(scene: Scene, *, width: int = USUAL_WIDTH, theme: Theme = "auto") -> str:
     """The picture as one SVG document, `width` pixels wide (at least 320) and as high as it needs to be."""
     frame = frame_of(width, 150.0)
     canvas = Canvas()

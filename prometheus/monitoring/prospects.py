@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from prometheus.core.instants import MINUTE_US
 from prometheus.monitoring.axis import Axis, clock_words, span_words
-from prometheus.monitoring.page import Frame, document, frame_of, wrap
+from prometheus.monitoring.page import USUAL_WIDTH, Frame, document, frame_of, wrap
 from prometheus.monitoring.svg import Canvas, shorten, text_width
 from prometheus.monitoring.theme import Theme
 
@@ -62,7 +62,7 @@ class Prospects:
     left_out: int = 0  # promises that are not drawn
 
 
-def draw_prospects(scene: Prospects, *, width: int = 1240, theme: Theme = "auto") -> str:
+def draw_prospects(scene: Prospects, *, width: int = USUAL_WIDTH, theme: Theme = "auto") -> str:
     """The picture as one SVG document, `width` pixels wide (at least 320) and as high as it needs to be."""
     frame = frame_of(width, _GUTTER)
     right = 0.0 if frame.narrow else _VERDICT

@@ -107,6 +107,23 @@ def test_a_sweep_names_the_smallest_size_and_draws_it(workload: Path, tmp_path: 
     assert "2 cores keep every promise in 99.5 % of the nights" in result.stdout
     assert "1 core (now)" in result.stdout
     assert "2 are enough" in words_of(svg)
+
+
+@pytest.mark.parametrize("more", [("--cpu", "2"), ("--sweep", "cpu=1..2")])
+def test_a_picture_is_as_wide_as_it_is_asked_to_be(
+    workload: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    svg = tmp_path / "narrow.svg"
+    asked = ["--workload", workload, *more, "--samples", "5"]
+    assert whatif(*asked, "--svg", svg, "--width", "390").exit_code == 0
+    assert ET.fromstring(svg.read_text()).get("width") == "390"
+    for wrong, said in (
+        (("--svg", svg, "--width", "300"), "320 to 10,000 pixels"),
+        (("--width", "390"), "--svg"),
+    ):
+        refused = whatif(*asked, *wrong)
+        assert refused.exit_code == 2
+        assert said in refused.stderr
     told = json.loads(whatif("--workload", workload, "--sweep", "cpu=1..3", "--json").stdout)
     assert told["enough_down_to_tier"] == {"1": 2}
     assert [point["size"] for point in told["points"]] == [1, 2, 3]

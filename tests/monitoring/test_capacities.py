@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from prometheus.monitoring.capacities import ROWS_EACH, Capacities, Curve, Enough, draw_capacities
+from prometheus.monitoring.svg import text_width
 
 SIZES = (4.0, 8.0, 12.0, 16.0)
 
@@ -100,3 +101,24 @@ def test_many_sizes_do_not_crowd_their_labels() -> None:
     svg = draw_capacities(scene(one, sizes=sizes, lower=(3.0,) * 64), width=390)
     ticks = [float(label.get("x", "")) for label in shapes(svg, "ax") if label.get("text-anchor") == "middle"]
     assert all(later - earlier > 12 for earlier, later in pairwise(ticks))
+
+
+@pytest.mark.parametrize("width", [320, 390, 640, 1240])
+@pytest.mark.parametrize("present", [4.0, 8.0, 12.0, 16.0, None])
+def test_no_words_lie_on_others(width: int, present: float | None) -> None:
+    enough = (Enough(1, "8 for Tier 1"), Enough(2, "12 may be enough"))
+    one = scene(
+        curve("ingestion", 1), curve("engines", 2, sure=False, tier=2), present=present, enough=enough
+    )
+    boxes = []
+    for text in ET.fromstring(draw_capacities(one, width=width)).iter("{http://www.w3.org/2000/svg}text"):
+        said, x, y = text.text or "", float(text.get("x", "")), float(text.get("y", ""))
+        wide = text_width(said, 11.5)
+        left = x - {"start": 0.0, "middle": wide / 2, "end": wide}[text.get("text-anchor", "start")]
+        boxes.append((said, left, left + wide, y - 9, y + 1))
+    for number, (said, left, right, high, low) in enumerate(boxes):
+        assert left >= 0, said
+        assert right <= width, said
+        for other, its_left, its_right, its_high, its_low in boxes[:number]:
+            apart = right <= its_left or its_right <= left or low <= its_high or its_low <= high
+            assert apart, f"{said!r} lies on {other!r}"
