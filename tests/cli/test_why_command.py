@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import as_printed, blocks, words_of
 from typer.testing import CliRunner
 
 from prometheus.cli.main import app
@@ -71,6 +72,18 @@ def test_a_task_is_answered_in_words_with_its_cures_numbered(night: Path) -> Non
         line.startswith("  1. hold B (2 tasks that wait; 1 that run go on): P(miss) ") for line in lines
     )
     assert lines[-1] == f"  {NO_VERBS}"
+
+
+def test_the_command_of_the_page_prints_what_the_page_shows(own_home: Path, project: Path) -> None:
+    page = project / "docs" / "why.md"
+    (python,) = blocks(page, "python")
+    made, _, _ = python.partition("asked = ")
+    exec(compile(made, "why.md", "exec"), {})  # our own page
+    assert (own_home / "backfill.json").is_file()
+    (command,), (shown,) = blocks(page, "sh"), blocks(page, "text")
+    code, out, err = prometheus(*words_of(command))
+    assert code == 0, err
+    assert as_printed(out) == shown
 
 
 def test_its_json_has_the_keys_that_the_page_names(night: Path, project: Path) -> None:
