@@ -31,7 +31,7 @@ def switch(books: Books) -> None:
     if due:
         books.room.set_capacity(due[-1])
         books.coming = books.coming[len(due) :]
-    books.reservation.is_stale = True
+    books.reservation.is_stale, books.reservation.standing = True, None
     if books.coming:
         books.alarms.set(ALARM, "", books.coming[0][0])
     else:

@@ -43,7 +43,7 @@ def move(
     assert state in NEXT[old], f"{plan.task_id} cannot go from {old} to {state} ({reason})"
     book.state = state
     if plan.tier == 1:
-        books.reservation.quiet_until_us = 0
+        books.reservation.tier_1_moved(plan.task_id)
     if state not in _SAID_OTHERWISE:
         books.decisions.append(SetTask(books.now_us, plan.task_id, state, reason, not_before_us))
     if old is READY:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from prometheus.core.demand import Capacity, Demand
 from prometheus.core.instants import MINUTE_US
+from prometheus.scheduler.frame import Frame, Standing
 
 BIN_US = 5 * MINUTE_US
 PROMISED_BINS_AT_MOST = 12 * 24 * 7  # a job that may take longer than a week is promised a week
@@ -44,32 +45,6 @@ def said_of(name: str) -> str:
     return f"pool {name.removeprefix(POOL)!r}" if name.startswith(POOL) else name
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What does not change of Tier 1's unfinished work between two plans: arrays by number of task, the most urgent first.
-
-    It is never changed, only replaced; but `parts`, which the next frame goes on with, fills up.
-    """
-
-    rule: tuple[float, int]  # caution and margin of the policy for which it was laid out
-    task_ids: tuple[str, ...]
-    names: tuple[str, ...]  # the resources in the fields of a packed vector; cores first
-    needs: list[int]  # packed, with the cores once more behind the others
-    cores: list[int]  # of each, in milli-cores
-    takes: list[int]  # how long each is planned to take
-    due: list[
-        int
-    ]  # when each must have ended for all deadlines at it and after it; NEVER_US if there are none
-    before: list[list[int]]
-    outside: list[list[str]]  # tasks before it that are not in the frame
-    after: list[list[int]]
-    part: list[int]  # a number for what hangs together
-    in_order: list[
-        str
-    ]  # all of Tier 1 that had not ended, the most urgent first: the next frame begins with it
-    parts: dict[str, int]  # the number of every task that was looked at; edges stay while a frame is known
-
-
 @dataclass(slots=True)
 class Reservation:
     """Tier 1's planned use and the lower tiers' promised use of each resource, by bin of time.
@@ -81,6 +56,8 @@ class Reservation:
     made_us: int = -1
     is_stale: bool = True
     frame: Frame | None = None  # None = to be laid out anew
+    standing: Standing | None = None  # None, or of another frame = to be looked at anew
+    moved: set[str] = field(default_factory=set)  # Tier 1 tasks that have, since parts were looked at
     quiet_until_us: int = 0  # before then the plan stays the same unless a Tier 1 task moves or it is stale
     planned: dict[str, dict[int, int]] = field(default_factory=dict)
     promised: dict[str, dict[int, int]] = field(default_factory=dict)  # the sum of promises
@@ -90,6 +67,12 @@ class Reservation:
     )  # task -> amounts, bins [from, to)
     windows: dict[str, tuple[Amounts, int, int]] = field(default_factory=dict)  # waiting task -> the same
     _beside: dict[str, Bins] = field(default_factory=dict)  # task with a window -> the sum of the others
+
+    def tier_1_moved(self, task_id: str) -> None:
+        """A Tier 1 task is in another state: the next plan may be another."""
+        self.quiet_until_us = 0
+        if self.frame is not None:
+            self.moved.add(task_id)
 
     def promise(self, task_id: str, amounts: Amounts, first: int, count: int) -> None:
         """A lower task that cannot checkpoint has begun: these bins are its own until it ends."""
@@ -135,6 +118,8 @@ class Reservation:
             windowed={name: dict(bins) for name, bins in self.windowed.items()},
             promises=dict(self.promises),
             windows=dict(self.windows),
+            standing=None if self.standing is None else self.standing.fork(),
+            moved=set(self.moved),
             _beside={},
         )
 

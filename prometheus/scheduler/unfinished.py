@@ -7,68 +7,158 @@ is opened or much of it has ended.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right, insort
+from collections.abc import Sequence
 
-from prometheus.core.demand import Demand
 from prometheus.scheduler.books import Books, TaskBook
-from prometheus.scheduler.packing import FIELD_BITS
+from prometheus.scheduler.frame import Frame, Part, Standing, key_of
+from prometheus.scheduler.packing import FIELD_BITS, LIMIT
 from prometheus.scheduler.plan import TaskPlan
 from prometheus.scheduler.policies import Policy
-from prometheus.scheduler.reservation import Frame
 from prometheus.scheduler.rules import NEVER_US, deadline_that_counts
 from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, TaskState
 
 PLANNED_AT_MOST = 5_000  # tasks; of more, those with the earliest latest starts
+CAPS = (3, 4, 5, 6, 7, 8)  # eighths of the machine's cores
 FRAME_SLACK = 64  # ended tasks that a frame may carry along beside as many as have not ended
 
 
-@dataclass(slots=True)
-class Unfinished:
-    """Where the tasks of a frame stand, by their numbers."""
+def stand(books: Books) -> Standing:
+    """Where Tier 1's unfinished work stands now. Parts that cannot have changed since the last plan are not looked at."""
+    reservation = books.reservation
+    frame = frame_of(books)
+    standing = reservation.standing
+    if standing is None or standing.frame is not frame:
+        standing = reservation.standing = Standing(frame)
+        numbers: dict[int, list[int]] = {}
+        for number, part in enumerate(frame.part):
+            numbers.setdefault(part, []).append(number)
+        again = {part: _look_at(books, frame, part_numbers) for part, part_numbers in numbers.items()}
+    else:
+        parts = standing.parts
+        due = bisect_right(standing.later, (books.now_us, NEVER_US))
+        moved = [frame.parts.get(task_id, -1) for task_id in reservation.moved]
+        stale = {*standing.live, *(part for _, part in standing.later[:due]), *moved}
+        again = {
+            part: _look_at(books, frame, parts[part].unfinished) for part in sorted(stale & parts.keys())
+        }
+    reservation.moved.clear()
+    _enter(standing, again)
+    return standing
 
-    earliest: list[int]
-    waits: list[int]  # planned tasks before it, and one more if nobody knows when it may start
-    running: list[tuple[int, int]]  # (instant at which it ends, task)
-    ready: list[tuple[int, int]]  # (instant from which it may start, task): those that wait for no other
-    open: list[int]  # those that have not begun
+
+def _enter(standing: Standing, again: dict[int, Part]) -> None:
+    """Note where these parts stand now."""
+    parts = standing.parts
+    later = [entry for entry in standing.later if entry[1] not in again]
+    for number, part in again.items():
+        before = parts.pop(number, None)
+        if before is not None:
+            standing.unfinished -= len(before.unfinished)
+            standing.key ^= before.key
+        if part.unfinished:
+            parts[number] = part
+            standing.unfinished += len(part.unfinished)
+            standing.key ^= part.key
+            if not part.is_live:
+                insort(later, (part.first_us, number))
+    standing.later = later
+    standing.live = [number for number, part in again.items() if part.unfinished and part.is_live]
+    standing.changed = list(again)
 
 
-def unfinished(books: Books, frame: Frame) -> Unfinished:
-    """Where the tasks of the frame stand now."""
-    now_us, tasks = books.now_us, books.tasks
-    count = len(frame.task_ids)
-    earliest, waits = [now_us] * count, [0] * count
-    found = Unfinished(earliest, waits, [], [], [])
-    may_ever: dict[Demand, bool] = {}
-    for number, task_id in enumerate(frame.task_ids):
-        book = tasks[task_id]
+def _look_at(books: Books, frame: Frame, numbers: Sequence[int]) -> Part:
+    """Where these tasks stand, which are all of a part that had not ended when it was last looked at."""
+    now_us, tasks, task_ids, needs = books.now_us, books.tasks, frame.task_ids, frame.needs
+    not_ended: list[int] = []
+    open_: list[int] = []
+    earliest: list[int] = []
+    waits: list[int] = []
+    ready: list[tuple[int, int]] = []
+    running: list[tuple[int, int]] = []
+    in_vain: list[int] = []
+    has_outside, key = False, 0
+    may_ever: dict[int, bool] = {}
+    for number in numbers:
+        book = tasks[task_ids[number]]
         state = book.state
         if state in ENDED:
             continue
+        not_ended.append(number)
         if state in HOLDING_ROOM:
-            found.running.append((now_us + _left_of(books, book), number))
+            running.append((now_us + _left_of(books, book), number))
             continue
-        plan = book.plan
-        at_us = max(plan.release_us, book.not_before_us, now_us)
-        missing = 0
+        at_us = max(book.plan.release_us, book.not_before_us, now_us)
+        planned = unknown = 0
+        has_outside |= bool(frame.outside[number])
         if book.missing or book.broken:
             for before in frame.before[number]:
-                missing += tasks[frame.task_ids[before]].state not in DONE
+                planned += tasks[task_ids[before]].state not in DONE
             for upstream_id in frame.outside[number]:
                 upstream = tasks.get(upstream_id)
                 if upstream is None or (upstream.state not in DONE and upstream.state not in HOLDING_ROOM):
-                    missing += 1  # nobody knows when: nothing is kept for what may not come, or the upstream's own way
+                    unknown += 1  # nobody knows when: nothing is kept for what may not come, or the upstream's own way
                 elif upstream.state in HOLDING_ROOM:
                     at_us = max(at_us, now_us + _left_of(books, upstream))
-        demand = plan.demand
-        if demand not in may_ever:
-            may_ever[demand] = books.room.fits_empty(demand)
-        missing += state is TaskState.HELD or not may_ever[demand]
-        earliest[number], waits[number] = at_us, missing
-        found.open.append(number)
-        if not missing:
-            found.ready.append((at_us, number))
-    return found
+        need = needs[number]
+        if need not in may_ever:
+            may_ever[need] = books.room.fits_empty(book.plan.demand)
+        unknown += state is TaskState.HELD or not may_ever[need]
+        if unknown:
+            in_vain.append(number)
+        open_.append(number)
+        earliest.append(at_us)
+        waits.append(planned + unknown)
+        key ^= key_of(number)
+        if not planned and not unknown:
+            ready.append((at_us, number))
+    first_us = min(earliest, default=NEVER_US)
+    return Part(
+        unfinished=not_ended,
+        open=open_,
+        earliest=earliest,
+        waits=waits,
+        ready=ready,
+        running=running,
+        left_out=_caps(frame, open_, earliest, books.room.totals().get("cpu", 0)) if open_ else [0],
+        startable=len(open_) - (_in_vain(frame, in_vain, open_) if in_vain else 0),
+        is_hurried=any(frame.due[number] < NEVER_US for number in open_),
+        first_us=first_us,
+        is_live=bool(running) or has_outside or first_us <= now_us,
+        key=key,
+    )
+
+
+def _in_vain(frame: Frame, found: list[int], open_: list[int]) -> int:
+    """How many tasks wait for these, which nobody knows to begin; they themselves count."""
+    among, seen, stack = set(open_), set(found), list(found)
+    while stack:
+        for following in frame.after[stack.pop()]:
+            if following in among and following not in seen:
+                seen.add(following)
+                stack.append(following)
+    return len(seen)
+
+
+def _caps(frame: Frame, numbers: list[int], earliest: list[int], cores: int) -> list[int]:
+    """What the caps of a part leave out of the cores, from the whole machine (0) to the smallest that may do.
+
+    A cap is no narrower than the part's widest task, and not so narrow that it would have to be full for more than three
+    quarters of the time to the part's last deadline, which tasks that wait for each other hardly reach.
+    """
+    cores = min(cores, LIMIT)
+    wide = [frame.cores[number] for number in numbers]
+    least = min(max(wide), cores)
+    area, begin_us, end_us = 0, NEVER_US, 0
+    for number, own, at_us in zip(numbers, wide, earliest, strict=True):
+        due_us = frame.due[number]
+        if due_us < NEVER_US:
+            area += own * frame.takes[number]
+            begin_us, end_us = min(begin_us, at_us), max(end_us, due_us)
+    if begin_us < NEVER_US:
+        span_us = end_us - begin_us
+        least = max(least, area * 4 // (3 * span_us)) if span_us > 0 else cores
+    return sorted({0, *(max(0, cores - max(cores * eighths // CAPS[-1], least)) for eighths in CAPS)})
 
 
 def frame_of(books: Books) -> Frame:
