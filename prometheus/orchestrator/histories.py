@@ -38,6 +38,7 @@ class Past:
     failures: int = 0  # attempts of the same task that failed before it
 
 
+JobPast = tuple[str, Past]
 Histories = Mapping[str, Sequence[Past]]  # by job of one pipeline, the newest session first
 
 
@@ -46,21 +47,26 @@ def history_of(settings: Settings, pipeline: str) -> Histories:
 
     A ledger that cannot be read tells nothing: a history is no condition of a run.
     """
-    found: dict[str, list[Past]] = {}
-    for url in _urls(settings, pipeline):
+    found: list[JobPast] = []
+    for url in urls_of(settings, pipeline):
         try:
             ledger = open_ledger(url, create=False)
         except StoreError:
             continue
         try:
-            for job, one in _pasts(ledger, pipeline):
-                found.setdefault(job, []).append(one)
-        except StoreError:
-            continue
+            found += pasts_in(ledger, pipeline)
         finally:
             ledger.close()
+    return by_job(found)
+
+
+def by_job(pasts: Iterable[JobPast]) -> Histories:
+    """The newest past durations of each job, from those of all ledgers."""
+    found: dict[str, list[Past]] = {}
+    for job, one in pasts:
+        found.setdefault(job, []).append(one)
     return {
-        job: sorted(pasts, key=lambda one: one.session, reverse=True)[:NEWEST] for job, pasts in found.items()
+        job: sorted(own, key=lambda one: one.session, reverse=True)[:NEWEST] for job, own in found.items()
     }
 
 
@@ -125,7 +131,7 @@ def _kind(market: str, session: date) -> DayType:
         return DayType.NORMAL  # a day or a market that this desk's calendars no longer know
 
 
-def _urls(settings: Settings, pipeline: str) -> list[str]:
+def urls_of(settings: Settings, pipeline: str) -> list[str]:
     """Where runs of this pipeline may be: the settings' ledger, and the files that replays named after them."""
     found = [settings.ledger_url] if exists(settings.ledger_url) else []
     if settings.ledger.alone:
@@ -134,7 +140,15 @@ def _urls(settings: Settings, pipeline: str) -> list[str]:
     return found + [f"sqlite:///{path}" for path in files[:NEWEST]]
 
 
-def _pasts(ledger: Ledger, pipeline: str) -> Iterable[tuple[str, Past]]:
+def pasts_in(ledger: Ledger, pipeline: str) -> list[JobPast]:
+    """What one ledger knows of a pipeline's jobs; nothing where it cannot be read."""
+    try:
+        return list(_pasts(ledger, pipeline))
+    except StoreError:
+        return []
+
+
+def _pasts(ledger: Ledger, pipeline: str) -> Iterable[JobPast]:
     for run in ledger.runs(pipeline, NEWEST):
         job_of = {task.task_id: task.job for task in run.plan.tasks}
         for task_id, took_us, failures in whole_durations(ledger.attempts_of(run.run_id)):

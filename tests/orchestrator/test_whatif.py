@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from datetime import date, time
 from pathlib import Path
@@ -16,6 +17,7 @@ from prometheus.forecast.foresee import reached_by
 from prometheus.ledger.contract import Ledger
 from prometheus.ledger.memory import MemoryLedger
 from prometheus.ledger.opening import open_ledger
+from prometheus.orchestrator.calendars import install_desk_book
 from prometheus.orchestrator.simulation.workload import make_workload
 from prometheus.orchestrator.tonight import Tonight, of_workload, stage_of
 from prometheus.orchestrator.whatif.assuming import (
@@ -446,6 +448,29 @@ def test_what_the_desk_s_own_ledger_has_begun_is_part_of_tonight(desk: Settings)
     assert [run.run_id for run in tonight.begun.runs] == ["us_eq_daily.2026-03-02"]
     assert "us_eq_daily.2026-03-02" not in {run.run_id for run in tonight.coming}
     assert tonight.now_us == at_us
+
+
+_connected: list[str] = []
+sys.addaudithook(lambda event, what: _connected.append(str(what[0])) if event == "sqlite3.connect" else None)
+
+
+def test_each_ledger_is_opened_once_for_its_runs_and_for_its_history(desk: Settings) -> None:
+    planned = replayed(desk)
+    path = desk.home / "replay" / "us_eq_daily.2024-11-26.db"
+    url = f"sqlite:///{path}"
+    for one in (url, desk.ledger_url):
+        ledger = open_ledger(one)
+        begin(planned, ledger)
+        ledger.close()
+    _connected.clear()
+    install_desk_book(desk)  # which reads the overrides in the own ledger
+    for one in (url, desk.ledger_url):
+        open_ledger(one, create=False).close()
+    once = sorted(_connected)
+    _connected.clear()
+    gather(desk, (), None, AFTER_ALL_US)
+    assert any(str(path) in one for one in once)
+    assert sorted(_connected) == once
 
 
 def test_an_unfinished_run_goes_on_from_where_it_stands() -> None:

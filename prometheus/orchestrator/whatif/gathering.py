@@ -6,8 +6,9 @@ A past session is asked about as its replay would run: from its first release, o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from itertools import chain
 
 from prometheus.core.calendar_book import CalendarBook
 from prometheus.core.calendar_errors import NotATradingDayError
@@ -16,10 +17,19 @@ from prometheus.core.instants import DAY_US, HOUR_US, from_us
 from prometheus.core.settings import Settings
 from prometheus.core.time import TradingCalendar
 from prometheus.forecast.outlook import AHEAD_US
+from prometheus.ledger.contract import Ledger
 from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.calendars import install_desk_book
 from prometheus.orchestrator.capacity import announce, machine_at
-from prometheus.orchestrator.histories import Histories, ascending_by_task, durations_of, history_of
+from prometheus.orchestrator.histories import (
+    Histories,
+    JobPast,
+    ascending_by_task,
+    by_job,
+    durations_of,
+    pasts_in,
+    urls_of,
+)
 from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline, shipped_names
 from prometheus.orchestrator.machine import capacity_of
 from prometheus.orchestrator.outlooks import basis_of
@@ -60,6 +70,16 @@ class _Desk:
         return replace(plan, replayed=_over_us(plan) < self.now_us)
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the ledgers say."""
+
+    unfinished: dict[str, tuple[str, Snapshot]] = field(default_factory=dict)
+    ended: dict[str, RunState] = field(default_factory=dict)
+    unread: list[tuple[str, StoreError]] = field(default_factory=list)  # ledgers that cannot be, and why
+    histories: dict[str, Histories] = field(default_factory=dict)  # by pipeline
+
+
 def gather(settings: Settings, names: Sequence[str], session: date | None, now_us: int) -> Tonight:
     """Tonight's runs of these pipelines; with none named, of all shipped ones and of whatever the ledger has begun.
 
@@ -67,9 +87,8 @@ def gather(settings: Settings, names: Sequence[str], session: date | None, now_u
     """
     book = install_desk_book(settings)
     loaded = {one.spec.name: one for one in (load_pipeline(n, settings) for n in names or shipped_names())}
-    unfinished, ended, unread = _in_ledgers(settings)
-    histories = {name: history_of(settings, name) for name in loaded}
-    desk = _Desk(settings, book, loaded, histories, unfinished, ended, now_us)
+    read = _in_ledgers(settings, list(loaded))
+    desk = _Desk(settings, book, loaded, read.histories, read.unfinished, read.ended, now_us)
     plans = []
     for one in loaded.values():
         plan = (
@@ -78,11 +97,11 @@ def gather(settings: Settings, names: Sequence[str], session: date | None, now_u
         if plan is not None:
             plans.append(plan)
     asked_for = {plan.run_id for plan in plans}
-    for url, error in unread:
+    for url, error in read.unread:
         leave_out(settings, url, error, asked_for if names else ())
     if not names and session is None:
-        asked_for |= {run_id for run_id, (url, _) in unfinished.items() if url == settings.ledger_url}
-    begun = {run_id: found for run_id, found in unfinished.items() if run_id in asked_for}
+        asked_for |= {run_id for run_id, (url, _) in read.unfinished.items() if url == settings.ledger_url}
+    begun = {run_id: found for run_id, found in read.unfinished.items() if run_id in asked_for}
     coming = [plan for plan in plans if plan.run_id not in begun]
     if not coming and not begun:
         raise UserError(
@@ -92,40 +111,46 @@ def gather(settings: Settings, names: Sequence[str], session: date | None, now_u
     return _tonight(desk, sorted(coming, key=lambda run: (run.release_us, run.run_id)), begun)
 
 
-def _in_ledgers(
-    settings: Settings,
-) -> tuple[dict[str, tuple[str, Snapshot]], dict[str, RunState], list[tuple[str, StoreError]]]:
-    """Every run of the ledgers: where the unfinished stand, and how the others ended. The own ledger counts first.
-
-    Beside them the ledgers that cannot be read, with the reason.
-    """
-    unfinished: dict[str, tuple[str, Snapshot]] = {}
-    ended: dict[str, RunState] = {}
-    unread: list[tuple[str, StoreError]] = []
-    for url in ledger_urls(settings) if _may_look(settings) else []:
+def _in_ledgers(settings: Settings, names: Sequence[str]) -> _Read:
+    """Every run of the ledgers, and what they know of these pipelines; each is opened once. The own ledger counts first."""
+    found = _Read()
+    looked_at = ledger_urls(settings) if _may_look(settings) else []
+    pasts: dict[str, list[JobPast]] = {name: [] for name in names}
+    urls = {name: urls_of(settings, name) for name in names}
+    for url in dict.fromkeys([*looked_at, *chain.from_iterable(urls.values())]):
         try:
-            states, snapshot = _states_in(url)
+            ledger = open_ledger(url, create=False)
         except StoreError as error:
-            unread.append((url, error))
+            if url in looked_at:
+                found.unread.append((url, error))
             continue
-        for run_id, state in states.items():
-            if run_id in unfinished or run_id in ended:
-                continue
-            if state is RunState.RUNNING and snapshot is not None:
-                unfinished[run_id] = url, only(snapshot, {run_id})
-            else:
-                ended[run_id] = state
-    return unfinished, ended, unread
+        try:
+            if url in looked_at:
+                _note_runs(ledger, url, found)
+            for name in names:
+                if url in urls[name]:
+                    pasts[name] += pasts_in(ledger, name)
+        finally:
+            ledger.close()
+    found.histories.update((name, by_job(own)) for name, own in pasts.items())
+    return found
 
 
-def _states_in(url: str) -> tuple[dict[str, RunState], Snapshot | None]:
+def _note_runs(ledger: Ledger, url: str, found: _Read) -> None:
     """How the runs of a ledger stand, and what it says of those that have not ended."""
-    ledger = open_ledger(url, create=False)
     try:
         states = {run.run_id: run.state for run in ledger.runs(limit=1_000)}
-        return states, ledger.load() if RunState.RUNNING in states.values() else None
-    finally:
-        ledger.close()
+        snapshot = ledger.load() if RunState.RUNNING in states.values() else None
+    except StoreError as error:
+        found.unread.append((url, error))
+        return
+    for run_id, state in states.items():
+        if run_id in found.unfinished or run_id in found.ended:
+            continue
+        if state is RunState.RUNNING and snapshot is not None:
+            found.unfinished[run_id] = url, only(snapshot, {run_id})
+        else:
+            found.ended[run_id] = state
 
 
 def _may_look(settings: Settings) -> bool:
