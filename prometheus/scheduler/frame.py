@@ -15,7 +15,8 @@ NO_KEY = -1  # the schedule did not stand here in a way that another may go on f
 class Frame:
     """What does not change of Tier 1's unfinished work between two plans: arrays by number of task, the most urgent first.
 
-    It is never changed, only replaced; but `parts`, which the next frame goes on with, fills up.
+    It is never changed, only replaced; but `parts`, which the next frame goes on with, fills up. A task that has ended keeps
+    its number.
     """
 
     rule: tuple[float, int]  # caution and margin of the policy for which it was laid out
@@ -31,9 +32,7 @@ class Frame:
     outside: list[list[str]]  # tasks before it that are not in the frame
     after: list[list[int]]
     part: list[int]  # a number for what hangs together
-    in_order: list[
-        str
-    ]  # all of Tier 1 that had not ended, the most urgent first: the next frame begins with it
+    rest: list[str]  # less urgent tasks that had not ended, in order: of more than are planned
     parts: dict[str, int]  # the number of every task that was looked at; edges stay while a frame is known
 
 

@@ -7,8 +7,9 @@ is opened or much of it has ended.
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.frame import Frame, Part, Standing, key_of
@@ -20,7 +21,7 @@ from prometheus.scheduler.states import DONE, ENDED, HOLDING_ROOM, TaskState
 
 PLANNED_AT_MOST = 5_000  # tasks; of more, those with the earliest latest starts
 CAPS = (3, 4, 5, 6, 7, 8)  # eighths of the machine's cores
-FRAME_SLACK = 64  # ended tasks that a frame may carry along beside as many as have not ended
+FRAME_SLACK = 1_000  # ended tasks that a frame may carry along beside as many as have not ended
 
 
 def stand(books: Books) -> Standing:
@@ -30,10 +31,7 @@ def stand(books: Books) -> Standing:
     standing = reservation.standing
     if standing is None or standing.frame is not frame:
         standing = reservation.standing = Standing(frame)
-        numbers: dict[int, list[int]] = {}
-        for number, part in enumerate(frame.part):
-            numbers.setdefault(part, []).append(number)
-        again = {part: _look_at(books, frame, part_numbers) for part, part_numbers in numbers.items()}
+        again = {part: _look_at(books, frame, numbers) for part, numbers in _by_part(frame, 0).items()}
     else:
         parts = standing.parts
         due = bisect_right(standing.later, (books.now_us, NEVER_US))
@@ -44,7 +42,26 @@ def stand(books: Books) -> Standing:
         }
     reservation.moved.clear()
     _enter(standing, again)
+    if frame.rest and standing.unfinished < PLANNED_AT_MOST:
+        longer = _extended(books, frame, PLANNED_AT_MOST - standing.unfinished)
+        if longer is None:
+            reservation.frame = _lay_out(books, frame)
+            return stand(books)
+        begin, frame = len(frame.task_ids), longer
+        reservation.frame = standing.frame = frame
+        for part, more in _by_part(frame, begin).items():
+            known = standing.parts.get(part)
+            again[part] = _look_at(books, frame, more if known is None else known.unfinished + more)
+        _enter(standing, again)
     return standing
+
+
+def _by_part(frame: Frame, begin: int) -> dict[int, list[int]]:
+    """The numbers from `begin` on, by part."""
+    found: dict[int, list[int]] = {}
+    for number in range(begin, len(frame.task_ids)):
+        found.setdefault(frame.part[number], []).append(number)
+    return found
 
 
 def _enter(standing: Standing, again: dict[int, Part]) -> None:
@@ -163,30 +180,20 @@ def _caps(frame: Frame, numbers: list[int], earliest: list[int], cores: int) -> 
 
 def frame_of(books: Books) -> Frame:
     """The frame of the present; it is kept from plan to plan while it holds little that has ended."""
-    frame, left = books.reservation.frame, len(books.critical)
-    if (
-        frame is None
-        or frame.rule != rule_of(books.policy)
-        or len(frame.task_ids) >= PLANNED_AT_MOST
-        or len(frame.task_ids) > 2 * left + FRAME_SLACK
-    ):
-        known = None if frame is None or frame.rule != rule_of(books.policy) else frame
-        frame = books.reservation.frame = _lay_out(books, known)
+    frame, left = books.reservation.frame, min(len(books.critical), PLANNED_AT_MOST)
+    is_for = frame is not None and frame.rule == rule_of(books.policy)
+    if frame is None or not is_for or len(frame.task_ids) > 2 * left + FRAME_SLACK:
+        frame = books.reservation.frame = _lay_out(books, frame if is_for else None)
     return frame
 
 
 def _lay_out(books: Books, known: Frame | None) -> Frame:
     """The frame; with a known one it costs no more where a hundred times as many tasks come later."""
-    critical = books.critical
-    in_order = known.in_order if known else [b.plan.task_id for b in sorted(critical.values(), key=_urgency)]
-    chosen: list[TaskBook] = []
-    looked_at = 0
-    for task_id in in_order:
-        if len(chosen) == PLANNED_AT_MOST:
-            break
-        looked_at += 1
-        if task_id in critical:
-            chosen.append(critical[task_id])
+    if known is None:
+        in_order = [book.plan.task_id for book in sorted(books.critical.values(), key=_urgency)]
+    else:
+        in_order = [*known.task_ids, *known.rest]
+    chosen, looked_at = _first_of(books, in_order, PLANNED_AT_MOST)
     names = ("cpu", *sorted({name for book in chosen for name, _ in book.amounts} - {"cpu"}))
     place_of = {name: place for place, name in enumerate(names)}
     index = {book.plan.task_id: number for number, book in enumerate(chosen)}
@@ -196,6 +203,8 @@ def _lay_out(books: Books, known: Frame | None) -> Frame:
         for upstream in numbers:
             after[upstream].append(number)
     takes = [planned_us(book.plan, books.policy) for book in chosen]
+    due = [_own_due(books, book) for book in chosen]
+    _hurry_all(due, takes, before, after)
     parts = known.parts if known else {}
     return Frame(
         rule=rule_of(books.policy),
@@ -204,14 +213,70 @@ def _lay_out(books: Books, known: Frame | None) -> Frame:
         needs=[_packed(book, place_of) for book in chosen],
         cores=[book.plan.demand.cpu_milli for book in chosen],
         takes=takes,
-        due=_due(books, chosen, before, after, takes),
+        due=due,
         before=before,
         outside=[[i for i in book.plan.after if i not in index] for book in chosen],
         after=after,
         part=_parts(books, index, parts),
-        in_order=[*index, *in_order[looked_at:]],
+        rest=in_order[looked_at:],
         parts=parts,
     )
+
+
+def _extended(books: Books, frame: Frame, count: int) -> Frame | None:
+    """The frame with so many of the tasks that come next; None if it must be laid out anew for them."""
+    chosen, looked_at = _first_of(books, frame.rest, count)
+    place_of = {name: place for place, name in enumerate(frame.names)}
+    if books.has_circle or any(name not in place_of for book in chosen for name, _ in book.amounts):
+        return None
+    begin = len(frame.task_ids)
+    task_ids = (*frame.task_ids, *(book.plan.task_id for book in chosen))
+    index = {task_id: number for number, task_id in enumerate(task_ids)}
+    before, after, outside = frame.before[:], frame.after[:], frame.outside[:]
+    for book in chosen:
+        before.append([index[i] for i in book.plan.after if i in index])
+        outside.append([i for i in book.plan.after if i not in index])
+        after.append([])
+    for number, book in enumerate(chosen, begin):
+        for upstream in before[number]:
+            after[upstream] = [*after[upstream], number]
+        for downstream_id in book.downstream:
+            follower = index.get(downstream_id, begin)
+            if follower < begin:  # as urgent as this one, and known before
+                before[follower] = [*before[follower], number]
+                outside[follower] = [i for i in outside[follower] if i != book.plan.task_id]
+                after[number].append(follower)
+    takes = frame.takes + [planned_us(book.plan, books.policy) for book in chosen]
+    due = frame.due + [_own_due(books, book) for book in chosen]
+    _hurry(due, takes, before, {*range(begin, len(due)), *(one for found in after[begin:] for one in found)})
+    return Frame(
+        rule=frame.rule,
+        task_ids=task_ids,
+        names=frame.names,
+        needs=frame.needs + [_packed(book, place_of) for book in chosen],
+        cores=frame.cores + [book.plan.demand.cpu_milli for book in chosen],
+        takes=takes,
+        due=due,
+        before=before,
+        outside=outside,
+        after=after,
+        part=frame.part + _parts(books, task_ids[begin:], frame.parts),
+        rest=frame.rest[looked_at:],
+        parts=frame.parts,
+    )
+
+
+def _first_of(books: Books, in_order: Sequence[str], count: int) -> tuple[list[TaskBook], int]:
+    """The first so many that have not ended, and how many were looked at for it."""
+    chosen: list[TaskBook] = []
+    looked_at = 0
+    for task_id in in_order:
+        if len(chosen) == count:
+            break
+        looked_at += 1
+        if task_id in books.critical:
+            chosen.append(books.critical[task_id])
+    return chosen, looked_at
 
 
 def _packed(book: TaskBook, place_of: dict[str, int]) -> int:
@@ -232,15 +297,14 @@ def planned_us(plan: TaskPlan, policy: Policy) -> int:
     return plan.typical_us + round(policy.caution * max(0, plan.cautious_us - plan.typical_us))
 
 
-def _due(
-    books: Books,
-    chosen: list[TaskBook],
-    before: list[list[int]],
-    after: list[list[int]],
-    takes: list[int],
-) -> list[int]:
-    deadlines = [deadline_that_counts(b.plan, books.runs[b.plan.run_id].opened_us) for b in chosen]
-    due = [NEVER_US if one is None else one - books.policy.margin_us for one in deadlines]
+def _own_due(books: Books, book: TaskBook) -> int:
+    """When it should have ended for its own deadline, with a margin; NEVER_US if it has none."""
+    deadline_us = deadline_that_counts(book.plan, books.runs[book.plan.run_id].opened_us)
+    return NEVER_US if deadline_us is None else deadline_us - books.policy.margin_us
+
+
+def _hurry_all(due: list[int], takes: list[int], before: list[list[int]], after: list[list[int]]) -> None:
+    """Let what is before others be due in time for them; a circle hurries nobody before it."""
     left = [len(numbers) for numbers in after]
     stack = [number for number, count in enumerate(left) if not count]
     while stack:
@@ -251,12 +315,26 @@ def _due(
             left[upstream] -= 1
             if not left[upstream]:
                 stack.append(upstream)
-    return due
 
 
-def _parts(books: Books, index: dict[str, int], part_of: dict[str, int]) -> list[int]:
+def _hurry(due: list[int], takes: list[int], before: list[list[int]], changed: Collection[int]) -> None:
+    """The same where only these have changed, and there is no circle: the least urgent first, as most come after others."""
+    waiting = [-number for number in changed]
+    heapq.heapify(waiting)
+    while waiting:
+        number = -heapq.heappop(waiting)
+        if due[number] >= NEVER_US:
+            continue
+        by_us = due[number] - takes[number]
+        for upstream in before[number]:
+            if by_us < due[upstream]:
+                due[upstream] = by_us
+                heapq.heappush(waiting, -upstream)
+
+
+def _parts(books: Books, task_ids: Iterable[str], part_of: dict[str, int]) -> list[int]:
     """What hangs together by edges among Tier 1, tasks that have ended included; `part_of` is told what it lacks."""
-    for first in index:
+    for first in task_ids:
         if first in part_of:
             continue
         number = part_of[first] = len(part_of)  # no other has it
@@ -268,7 +346,7 @@ def _parts(books: Books, index: dict[str, int], part_of: dict[str, int]) -> list
                 if known is not None and known.plan.tier == 1 and other not in part_of:
                     part_of[other] = number
                     stack.append(other)
-    return [part_of[task_id] for task_id in index]
+    return [part_of[task_id] for task_id in task_ids]
 
 
 def _urgency(book: TaskBook) -> tuple[int, str]:
