@@ -95,6 +95,8 @@ class ReadyQueue:
     Entries are dropped lazily: one whose stamp is not the task's present stamp is dead.
     """
 
+    __slots__ = ("_heap", "_order", "demand", "first", "line", "number", "tier", "told", "want")
+
     def __init__(self, number: int, tier: int, want: Want, order: Order, line: int) -> None:
         self.number = number
         self.tier = tier
@@ -165,34 +167,43 @@ Line = list[
 class Alarms:
     """Instants that the scheduler waits for, each with a key; a later alarm of the same key replaces the earlier."""
 
+    __slots__ = ("_due", "_heap", "_is_met")
+
     def __init__(self) -> None:
-        self._heap: list[tuple[int, str, str]] = []
+        self._heap: list[tuple[int, tuple[str, str]]] = []
         self._due: dict[tuple[str, str], int] = {}
+        self._is_met = False  # the first entry is known to be waited for
 
     def set(self, kind: str, key: str, at_us: int) -> None:
         """Wait for `at_us` under (kind, key)."""
-        before_us = self._due.get((kind, key))
-        self._due[kind, key] = at_us
-        if (
-            before_us is None or at_us < before_us
-        ):  # else its entry, which comes no later, is moved when it is met
-            heapq.heappush(self._heap, (at_us, kind, key))
+        name = kind, key
+        before_us = self._due.get(name)
+        self._due[name] = at_us
+        if before_us is None or at_us < before_us:
+            heapq.heappush(self._heap, (at_us, name))
+        else:  # its entry, which comes no later, is moved when it is met
+            self._is_met = False
 
     def drop(self, kind: str, key: str) -> None:
         """Wait no longer; unknown keys are ignored."""
-        self._due.pop((kind, key), None)
+        if self._due.pop((kind, key), None) is not None:
+            self._is_met = False
 
     def next_us(self) -> int | None:
         """The earliest instant waited for."""
-        while self._heap:
-            at_us, kind, key = self._heap[0]
-            due_us = self._due.get((kind, key))
+        heap = self._heap
+        if self._is_met:
+            return heap[0][0]
+        while heap:
+            at_us, name = heap[0]
+            due_us = self._due.get(name)
             if due_us == at_us:
+                self._is_met = True
                 return at_us
             if due_us is None or due_us < at_us:
-                heapq.heappop(self._heap)
+                heapq.heappop(heap)
             else:
-                heapq.heapreplace(self._heap, (due_us, kind, key))
+                heapq.heapreplace(heap, (due_us, name))
         return None
 
     def is_due(self, now_us: int) -> bool:
@@ -206,14 +217,15 @@ class Alarms:
         at_us = self.next_us()
         if at_us is None or at_us > now_us:
             return None
-        _, kind, key = heapq.heappop(self._heap)
-        del self._due[kind, key]
-        return kind, key
+        name = heapq.heappop(self._heap)[1]
+        self._is_met = False
+        del self._due[name]
+        return name
 
     def fork(self) -> Alarms:
         """The same alarms, going their own way."""
         twin = Alarms()
-        twin._heap, twin._due = self._heap[:], dict(self._due)
+        twin._heap, twin._due, twin._is_met = self._heap[:], dict(self._due), self._is_met
         return twin
 
     def pending(self) -> dict[tuple[str, str], int]:
@@ -258,6 +270,9 @@ class Books:
     decisions: list[Decision] = field(default_factory=list)  # of this turn
     awaits_saves: bool = False  # somebody is to be stopped when it has saved its work
     answered_us: int = -1  # instant of a dispatch that would say nothing new if it were asked again at once
+    # Version of the room at the last dispatch, if that would say nothing new at any later instant either, as long as the
+    # room and the first of each queue stay as they are.
+    answered_room: int = -1
 
     def queue_of(self, plan: TaskPlan) -> ReadyQueue:
         """The queue of tasks of this shape."""
@@ -288,21 +303,24 @@ class Books:
         self.queues[book.queue].push(book)
         self.stirred[book.queue] = None
 
-    def line_up(self) -> None:
-        """Let every queue that was stirred stand in its line with its present first entry."""
-        lines = self.lines
+    def line_up(self) -> bool:
+        """Let every queue that was stirred stand in its line with its present first entry; whether any has another."""
+        lines, tasks, has_other = self.lines, self.tasks, False
         for number in self.stirred:
             queue = self.queues[number]
-            entry = queue.head(self.tasks)
-            if entry == queue.first:
+            entry = queue.head(tasks)
+            first = queue.first
+            if entry is first or entry == first:
                 continue
+            has_other = True
             line = lines[queue.line]
-            if queue.first is not None:
-                del line[bisect_left(line, (queue.first, number))]
+            if first is not None:
+                del line[bisect_left(line, (first, number))]
             if entry is not None:
                 insort(line, (entry, number))
             queue.first, queue.told = entry, None
         self.stirred.clear()
+        return has_other
 
     def stopping(self) -> set[str]:
         """Tasks whose room will be free without any further order."""

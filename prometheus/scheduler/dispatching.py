@@ -29,28 +29,39 @@ TIERS = (1, 2, 3)
 
 def dispatch(books: Books) -> None:
     """Start what may start; refuse the heads of the other queues, each with its reason."""
-    books.line_up()
+    policy, is_pressed = books.policy, pressing.level_of(books) > 0
+    has_other = books.line_up()
+    if books.answered_room == books.room.version and not (has_other or is_pressed):
+        books.answered_us = books.now_us
+        return
     books.awaits_saves = False
     turn = _Turn()
-    if not books.policy.has_tiers:
+    if not policy.has_tiers:
         _dispatch(books, None, turn)
     else:
+        turn.heeds_time = is_pressed or bool(books.accounts)
         for tier in TIERS:
-            if tier == 3 and turn.room is None:
-                _enter_windows(books, turn)
-            if tier == 3 and books.accounts:
-                _dispatch_behind(books, turn)
-            blocked = _dispatch(books, tier, turn)
-            if blocked and books.policy.preempts:
-                turn.has_more |= _make_room(books, blocked)
+            if tier == 3:
+                if policy.reserves and turn.room is None:
+                    turn.heeds_time = True
+                    _enter_windows(books, turn)
+                if books.accounts:
+                    _dispatch_behind(books, turn)
+            if books.lines.get(tier):
+                blocked = _dispatch(books, tier, turn)
+                if blocked and policy.preempts:
+                    turn.heeds_time = True
+                    turn.has_more |= _make_room(books, blocked)
             turn.rise()
-        for account in in_order(books.accounts):  # what is above its share takes what other Tier 3 leaves
-            _dispatch(books, 3, turn, account.line)
-    turn.has_more |= bool(books.accounts)  # shares move with every start
-    if not turn.has_more:
+        if books.accounts:
+            for account in in_order(books.accounts):  # what is above its share takes what other Tier 3 leaves
+                _dispatch(books, 3, turn, account.line)
+            turn.has_more = True  # shares move with every start
+    if not turn.has_more and turn.doubtful:
         answer, queues = books.room.answer, books.queues
         turn.has_more = any(answer(queues[number].want) is not said for number, said in turn.doubtful)
     books.answered_us = -1 if turn.has_more else books.now_us
+    books.answered_room = -1 if turn.has_more or turn.heeds_time else books.room.version
 
 
 def _enter_windows(books: Books, turn: _Turn) -> None:
@@ -110,7 +121,16 @@ class _Turn:
     `doubtful` are queues whose first task was told something that later starts may have changed.
     """
 
-    __slots__ = ("_coming_pools", "_coming_room", "doubtful", "has_kept", "has_more", "pools", "room")
+    __slots__ = (
+        "_coming_pools",
+        "_coming_room",
+        "doubtful",
+        "has_kept",
+        "has_more",
+        "heeds_time",
+        "pools",
+        "room",
+    )
 
     def __init__(self) -> None:
         self.room: str | None = None
@@ -118,6 +138,7 @@ class _Turn:
         self._coming_room: str | None = None
         self._coming_pools: dict[str, str] = {}
         self.has_more = False
+        self.heeds_time = False  # a little later the answers might be others, though nothing had happened
         self.has_kept = False  # a task was told for what room is kept, which a later start may change
         self.doubtful: list[tuple[int, Shortage]] = []
 
@@ -197,7 +218,7 @@ def _dispatch(
             kept = admitting.what_is_kept(books, book)
         if kept is not None:
             queue.told = kept.what
-            turn.has_kept = True
+            turn.has_kept = turn.heeds_time = True
             _refuse(books, book, kept.what, kept.reason)
             continue
         if not pressing.skips(books, book):

@@ -42,6 +42,7 @@ class Shortage:
 _short = cache(
     Shortage
 )  # equal shortages are one object, so that telling whether one has changed costs nothing
+_NO_CPU = _short("bin", "cpu", is_for_ever=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +80,7 @@ class Room:
 
     def __init__(self) -> None:
         self.is_known = False
+        self.version = 0  # another as soon as anything is taken, given back or offered
         self._bins: dict[str, _BinBook] = {}
         self._by_free: list[tuple[int, str]] = []  # (free cpu, bin id) of the bins that are offered, in order
         self._holders: dict[str, tuple[Demand, Place]] = {}  # oldest first
@@ -90,11 +92,15 @@ class Room:
         self._fits_empty: dict[Demand, bool] = {}  # what was found out since the capacity last changed
         self._wants: dict[Demand, Want] = {}
         self._answers: dict[Want, Place | Shortage] = {}
+        self._only_room: set[Want] = set()  # those that fit the empty machine, need cores and no pool
+        self._most_cpu_free = 0  # in one bin
 
     def set_capacity(self, capacity: Capacity) -> None:
         """Take a new capacity; what is in use stays booked, in bins that are gone too, until it ends."""
         self.is_known = True
+        self.version += 1
         self._answers.clear()
+        self._only_room.clear()
         self._fits_empty = {}
         offered = {bin_.bin_id: bin_ for bin_ in capacity.bins}
         still_there = frozenset(offered)
@@ -108,6 +114,7 @@ class Room:
         for bin_id in sorted(offered):
             self._book_of(offered[bin_id], is_offered=bin_id in still_there)
         self._by_free = self._sorted_by_free()
+        self._most_cpu_free = self._by_free[-1][0] if self._by_free else 0
         self._pool_size = dict(capacity.pools)
         bins = capacity.bins
         self._largest = {
@@ -128,7 +135,7 @@ class Room:
     def fork(self) -> Room:
         """The same room, going its own way. What is replaced as a whole or never changed is shared."""
         twin = Room()
-        twin.is_known = self.is_known
+        twin.is_known, twin.version = self.is_known, self.version
         twin._bins = {
             bin_id: replace(book, gpu_used=list(book.gpu_used)) for bin_id, book in self._bins.items()
         }
@@ -139,6 +146,7 @@ class Room:
         twin._pool_holders = {pool: dict(holders) for pool, holders in self._pool_holders.items()}
         twin._fits_empty = dict(self._fits_empty)
         twin._wants, twin._answers = dict(self._wants), dict(self._answers)
+        twin._only_room, twin._most_cpu_free = set(self._only_room), self._most_cpu_free
         return twin
 
     def _sorted_by_free(self) -> list[tuple[int, str]]:
@@ -155,7 +163,11 @@ class Room:
         """Where it fits now, or why it does not."""
         said = self._answers.get(want)
         if said is None:
-            said = self._answers[want] = self._find(want) or self._shortage(want.demand)
+            if want.demand.cpu_milli > self._most_cpu_free and want in self._only_room:
+                said = _NO_CPU  # as both of those below would find
+            else:
+                said = self._find(want) or self._shortage(want)
+            self._answers[want] = said
         return said
 
     def find(self, demand: Demand) -> Place | None:
@@ -238,13 +250,13 @@ class Room:
 
     def _book(self, demand: Demand, place: Place, sign: int) -> None:
         self._answers.clear()
-        bin_id = place.bin_id
+        self.version += 1
+        bin_id, cpu_milli, memory_mib = place.bin_id, sign * demand.cpu_milli, sign * demand.memory_mib
         book = self._bins.get(bin_id)
         if book is None:
             book = self._book_of(Bin(bin_id, 0, 0), is_offered=False)
-        before = book.cpu_free
-        book.cpu_used += sign * demand.cpu_milli
-        book.memory_used += sign * demand.memory_mib
+        book.cpu_used += cpu_milli
+        book.memory_used += memory_mib
         if place.devices:
             share = min(demand.gpu_milli, WHOLE_DEVICE_MILLI)
             for device in place.devices:
@@ -252,13 +264,20 @@ class Room:
                 book.gpu_used[device] += sign * share
         for pool, units in demand.pools:
             self._pool_used[pool] = self._pool_used.get(pool, 0) + sign * units
+        before = book.cpu_free
         book.refresh()
-        if book.is_offered and book.cpu_free != before:
-            del self._by_free[bisect_left(self._by_free, (before, bin_id))]
-            insort(self._by_free, (book.cpu_free, bin_id))
+        if cpu_milli and book.is_offered:
+            by_free = self._by_free
+            if len(by_free) > 1:
+                del by_free[bisect_left(by_free, (before, bin_id))]
+                insort(by_free, (book.cpu_free, bin_id))
+            else:
+                by_free[0] = (book.cpu_free, bin_id)
+            self._most_cpu_free = by_free[-1][0]
 
-    def _shortage(self, demand: Demand) -> Shortage:
+    def _shortage(self, want: Want) -> Shortage:
         """What keeps the demand from fitting, when it does not."""
+        demand = want.demand
         if not self.is_known:
             return _short("capacity", "capacity", is_for_ever=False)
         if not self.fits_empty(demand):
@@ -266,8 +285,10 @@ class Room:
         pool = self.short_pool(demand)
         if pool is not None:
             return _short("pool", pool, is_for_ever=False)
-        if demand.cpu_milli > (self._by_free[-1][0] if self._by_free else 0):
-            return _short("bin", "cpu", is_for_ever=False)
+        if demand.cpu_milli and not demand.pools:
+            self._only_room.add(want)
+        if demand.cpu_milli > self._most_cpu_free:
+            return _NO_CPU
         books = self._bins.values()
         if demand.memory_mib > max((b.bin.memory_mib - b.memory_used for b in books), default=0):
             return _short("bin", "memory", is_for_ever=False)
@@ -310,7 +331,7 @@ class Room:
     def _most_free(self, label: str, need: int) -> int:
         """The most of a resource that is free in one bin; of GPUs, where a share is needed, in one device."""
         if label == "cpu":
-            return max(0, self._by_free[-1][0]) if self._by_free else 0
+            return max(0, self._most_cpu_free)
         books = self._bins.values()
         if label == "memory":
             return max((max(0, b.bin.memory_mib - b.memory_used) for b in books), default=0)
