@@ -110,11 +110,12 @@ class Scheduler:
             if event.at_us > books.now_us:
                 books.now_us = event.at_us
             self._apply(event)
-        alarms = books.alarms
-        if books.answered_us == books.now_us and not alarms.is_due(books.now_us) and _only_began(events):
+        is_due = books.alarms.is_due(books.now_us)
+        if not is_due and books.answered_us == books.now_us and _only_began(events):
             self.check_invariants()  # attempts that were ordered at this very instant began: all has been said
             return books.decisions
-        self._ring()
+        if is_due:
+            self._ring()
         if books.unsettled:
             settle(books)
         if books.heard is not None or books.pressure is not None:
@@ -180,14 +181,14 @@ class Scheduler:
                 self._attempt_started(event)
             case AttemptSucceeded():
                 self._attempt_succeeded(event)
-            case AttemptFailed():
-                self._attempt_failed(event)
+            case TimePassed():
+                pass
             case AttemptCheckpointed():
                 book = self._current(event.task_id, event.attempt)
                 if book is not None:
                     book.saved_us = self._books.now_us
-            case TimePassed():
-                pass
+            case AttemptFailed():
+                self._attempt_failed(event)
             case ForecastMade():
                 hear(self._books, event)
             case RunOpened():
@@ -202,9 +203,7 @@ class Scheduler:
     def _current(self, task_id: str, attempt: int) -> TaskBook | None:
         """The task if this is its attempt that holds room now; None for a stale fact."""
         book = self._books.tasks.get(task_id)
-        if book is None or book.attempts != attempt or book.state not in HOLDING_ROOM:
-            return None
-        return book
+        return None if book is None or book.attempts != attempt or book.place is None else book
 
     def _attempt_started(self, event: AttemptStarted) -> None:
         book = self._current(event.task_id, event.attempt)
@@ -285,9 +284,10 @@ class Scheduler:
     def check_invariants(self, is_thorough: bool = False) -> None:
         """Assert that the books agree with each other; `is_thorough` looks at every task."""
         books = self._books
-        for book in books.moved:
-            _assert_room(books, book)
-        books.moved.clear()
+        if books.moved:
+            for book in books.moved:
+                _assert_room(books, book)
+            books.moved.clear()
         self._unaudited += 1
         if is_thorough or self._unaudited >= max(AUDITED_EVERY, len(books.holding)):
             self._unaudited = 0
@@ -334,14 +334,16 @@ class Scheduler:
 
 def _only_began(events: Sequence[Event]) -> bool:
     """Whether nothing else is told than that attempts have begun."""
-    return all(type(event) is AttemptStarted for event in events)
+    for event in events:  # a generator would cost more than all that it looks at
+        if type(event) is not AttemptStarted:
+            return False
+    return True
 
 
 def _assert_room(books: Books, book: TaskBook) -> None:
     """Assert that a task holds room exactly where its state says that it holds any."""
-    task_id, is_holding = book.plan.task_id, book.state in HOLDING_ROOM
-    assert (task_id in books.holding) == is_holding, (
-        f"{task_id} is {book.state}, holds room: {not is_holding}"
-    )
-    assert (book.place is not None) == is_holding, f"{task_id} is {book.state} at {book.place}"
-    books.room.audit_one(task_id, book.plan.demand, book.place)
+    task_id, place = book.plan.task_id, book.place
+    is_holding = book.state in HOLDING_ROOM
+    assert is_holding is (task_id in books.holding), f"{task_id} is {book.state}, holds room: {not is_holding}"
+    assert is_holding is (place is not None), f"{task_id} is {book.state} at {place}"
+    books.room.audit_one(task_id, book.plan.demand, place)

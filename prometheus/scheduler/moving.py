@@ -31,8 +31,6 @@ from prometheus.scheduler.states import (
 )
 
 BROKEN = ENDED - DONE
-# These steps are said by a StartAttempt, a StopAttempt or an AttemptStarted; saying them twice would be noise.
-_SAID_OTHERWISE = frozenset({STARTING, RUNNING, STOPPING})
 
 
 def move(
@@ -44,13 +42,15 @@ def move(
     book.state = state
     if plan.tier == 1:
         books.reservation.tier_1_moved(plan.task_id)
-    if state not in _SAID_OTHERWISE:
+    if state is RUNNING:
+        return
+    if state is not STARTING and state is not STOPPING:  # said by a StartAttempt and a StopAttempt
         books.decisions.append(SetTask(books.now_us, plan.task_id, state, reason, not_before_us))
     if old is READY:
         books.stirred[book.queue] = None
         if books.reservation.windows:
             books.reservation.close_window(plan.task_id)
-    elif old in HOLDING_ROOM and state not in HOLDING_ROOM:
+    elif old in HOLDING_ROOM and state is not STOPPING:
         _free_room(books, book)
     elif old in ENDED and state not in ENDED:
         _reopen(books, book, was_done=old in DONE)
@@ -59,6 +59,8 @@ def move(
         if old is not BACKING_OFF or book.ready_us < 0:
             book.ready_us = books.now_us
         books.enqueue(book)
+    elif state in ENDED:
+        _end(books, book, old)
     elif state is STOPPING:
         books.ending[plan.task_id] = None
     elif state is HELD:
@@ -67,8 +69,6 @@ def move(
         assert not_before_us is not None, "backing off needs an instant"
         book.not_before_us = not_before_us
         books.alarms.set("release", plan.task_id, not_before_us)
-    elif state in ENDED:
-        _end(books, book, old)
 
 
 def _free_room(books: Books, book: TaskBook) -> None:
@@ -97,27 +97,29 @@ def saved_by(began_us: int | None, saved_us: int | None) -> int:
 
 
 def _end(books: Books, book: TaskBook, old: TaskState) -> None:
-    task_id, is_done = book.plan.task_id, book.state in DONE
-    if books.critical.pop(task_id, None) is not None and old not in HOLDING_ROOM:
+    plan, state, held_room = book.plan, book.state, old in HOLDING_ROOM
+    task_id, is_done, is_full = plan.task_id, state in DONE, state is SUCCEEDED
+    if plan.tier == 1 and books.critical.pop(task_id, None) is not None and not held_room:
         books.reservation.frame = None  # out of turn: tasks before it may be open
     was_broken = old in BROKEN
-    if old not in HOLDING_ROOM:  # what runs no longer waits for its release
+    if not held_room:  # what runs no longer waits for its release
         books.alarms.drop("release", task_id)
-    run = books.runs[book.plan.run_id]
+    run = books.runs[plan.run_id]
     run.open -= old not in ENDED
     if run.open == 0:
         run.state = RunState.RUNNING  # to be judged anew, also when an operator changed an ended task
-        books.ended_runs.append(book.plan.run_id)
+        books.ended_runs.append(plan.run_id)
     for downstream_id in book.downstream:
         downstream = books.tasks[downstream_id]
         if is_done:
             downstream.missing -= 1
             downstream.broken -= was_broken
-            downstream.is_tainted |= book.state is not SUCCEEDED
+            downstream.is_tainted |= not is_full
+            if downstream.missing and downstream.state is WAITING:
+                continue  # that one only waits on
         elif not was_broken:
             downstream.broken += 1
-        if not (is_done and downstream.missing and downstream.state is WAITING):  # that one only waits on
-            books.unsettled.append(downstream_id)
+        books.unsettled.append(downstream_id)
     for slo_id in books.slos_of.get(task_id, ()):
         slo = books.slos[slo_id]
         slo.open -= is_done
@@ -162,12 +164,10 @@ def _is_less(books: Books, task_id: str) -> bool:
 
 def settle(books: Books) -> None:
     """Let every task whose upstream changed become ready, blocked or free again, to a fixed point."""
-    position = 0
-    while position < len(books.unsettled):
-        task_id = books.unsettled[position]
-        position += 1
-        reconsider(books, books.tasks[task_id])
-    books.unsettled.clear()
+    tasks, unsettled = books.tasks, books.unsettled
+    for task_id in unsettled:  # it grows meanwhile
+        reconsider(books, tasks[task_id])
+    unsettled.clear()
 
 
 def reconsider(books: Books, book: TaskBook) -> None:

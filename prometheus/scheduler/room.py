@@ -362,7 +362,10 @@ class Room:
     def audit_one(self, holder: str, demand: Demand, place: Place | None) -> None:
         """Assert that one task is booked with what it holds; `place` None = with nothing."""
         booked = self._holders.get(holder)
-        assert booked == (None if place is None else (demand, place)), f"{holder} is booked with {booked}"
+        if booked is None or place is None:
+            assert booked is place is None, f"{holder} is booked with {booked}, and is at {place}"
+        else:
+            assert booked == (demand, place), f"{holder} is booked with {booked}, and is at {place}"
 
     def usage(self) -> dict[str, tuple[int, int]]:
         """(used, size) of `cpu_milli`, `memory_mib` over all bins, and of each pool under its name."""
