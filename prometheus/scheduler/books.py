@@ -258,6 +258,9 @@ class Books:
     queue_numbers: dict[Shape, int] = field(default_factory=dict)
     # Where each queue that is not empty stands, by tier; all are in line 0 for a policy that knows no tiers.
     lines: dict[int, Line] = field(default_factory=dict)
+    walled: dict[int, str] = field(
+        default_factory=dict
+    )  # line -> task of a higher tier that all in it wait for
     stirred: dict[int, None] = field(default_factory=dict)  # queues whose place in line may have changed
     alarms: Alarms = field(default_factory=Alarms)
     room: Room = field(default_factory=Room)
@@ -314,6 +317,7 @@ class Books:
                 continue
             has_other = True
             line = lines[queue.line]
+            self.walled.pop(queue.line, None)
             if first is not None:
                 del line[bisect_left(line, (first, number))]
             if entry is not None:

@@ -344,6 +344,8 @@ def _assert_room(books: Books, book: TaskBook) -> None:
     """Assert that a task holds room exactly where its state says that it holds any."""
     task_id, place = book.plan.task_id, book.place
     is_holding = book.state in HOLDING_ROOM
-    assert is_holding is (task_id in books.holding), f"{task_id} is {book.state}, holds room: {not is_holding}"
+    assert is_holding is (task_id in books.holding), (
+        f"{task_id} is {book.state}, holds room: {not is_holding}"
+    )
     assert is_holding is (place is not None), f"{task_id} is {book.state} at {place}"
     books.room.audit_one(task_id, book.plan.demand, place)

@@ -14,7 +14,7 @@ from functools import partial
 
 from prometheus.core.demand import Demand
 from prometheus.scheduler import admitting, announced, pressing, windows
-from prometheus.scheduler.books import Books, TaskBook
+from prometheus.scheduler.books import Books, Line, ReadyQueue, TaskBook
 from prometheus.scheduler.decisions import RefuseStart, StartAttempt
 from prometheus.scheduler.moving import move
 from prometheus.scheduler.preempting import victims_for, victims_for_window
@@ -176,23 +176,26 @@ def _dispatch(
     `line_number` is that of a backfill's own line; it is worked off as long as `goes_on` says so.
     """
     blocked: list[TaskBook] = []
-    line = books.lines.get(line_number or tier or 0)
+    number_of_line = line_number or tier or 0
+    line = books.lines.get(number_of_line)
     if not line:
+        return blocked
+    wall = turn.room
+    if wall is not None:
+        _wall_off(books, number_of_line, line, wall)
         return blocked
     queues, tasks, answer_of = books.queues, books.tasks, books.room.answer
     has_lower, reserves = tier in (1, 2), books.policy.reserves and tier in (2, 3)
-    is_walled = turn.room is not None or bool(turn.pools)
+    is_walled = bool(turn.pools)
     may_be_held = tier == 3 and pressing.level_of(books) > 0
+    books.walled.pop(number_of_line, None)
     place_in_line = 0
     while place_in_line < len(line) and (goes_on is None or goes_on()):
         entry, number = line[place_in_line]
         place_in_line += 1
         queue = queues[number]
         if is_walled and (first := turn.stops(queue.demand)) is not None:
-            if queue.told != first:
-                queue.told = first
-                said = f"Tier {tasks[first].plan.tier} goes first: {first} waits for room"
-                _refuse(books, tasks[entry[2]], first, said)
+            _refuse_for_higher(books, queue, entry[2], first)
             continue
         if may_be_held and (held := pressing.why_held(books, tasks[entry[2]])) is not None:
             queue.told = books.pressure
@@ -202,8 +205,8 @@ def _dispatch(
         if type(answer) is Shortage:
             if has_lower:
                 turn.note(entry[2], answer)
-            if tier == 1:
-                blocked.append(tasks[entry[2]])
+                if tier == 1:
+                    blocked.append(tasks[entry[2]])
             if answer.what != "cpu" or queue.demand.pools:
                 turn.doubtful.append((number, answer))  # it may come to be short of what is told before this
             if queue.told is not answer:
@@ -212,23 +215,38 @@ def _dispatch(
             continue
         book = tasks[entry[2]]
         assert type(answer) is Place, f"{answer} is neither a place nor a shortage"
-        had_window = entry[2] in books.reservation.windows
-        kept = None
-        if reserves and not admitting.is_waited_for(books, book):
-            kept = admitting.what_is_kept(books, book)
-        if kept is not None:
-            queue.told = kept.what
-            turn.has_kept = turn.heeds_time = True
-            _refuse(books, book, kept.what, kept.reason)
-            continue
+        if reserves:
+            had_window = entry[2] in books.reservation.windows
+            if not admitting.is_waited_for(books, book):
+                kept = admitting.what_is_kept(books, book)
+                if kept is not None:
+                    queue.told = kept.what
+                    turn.has_kept = turn.heeds_time = True
+                    _refuse(books, book, kept.what, kept.reason)
+                    continue
+            # Others may use now what its window kept, or are kept from by something else.
+            turn.has_more |= had_window or turn.has_kept
         if not pressing.skips(books, book):
             start(books, book, answer)
-        turn.has_more |= (
-            had_window or turn.has_kept
-        )  # which others may use now, or are kept from by something else
         books.line_up()
         place_in_line -= 1  # whoever stands there now comes after the one that left
     return blocked
+
+
+def _wall_off(books: Books, number_of_line: int, line: Line, wall: str) -> None:
+    """Nothing of this line starts while `wall`, of a higher tier, waits for room."""
+    if books.walled.get(number_of_line) == wall:
+        return  # all that stand in it know
+    for entry, number in line:
+        _refuse_for_higher(books, books.queues[number], entry[2], wall)
+    books.walled[number_of_line] = wall
+
+
+def _refuse_for_higher(books: Books, queue: ReadyQueue, task_id: str, first: str) -> None:
+    if queue.told != first:
+        queue.told = first
+        said = f"Tier {books.tasks[first].plan.tier} goes first: {first} waits for room"
+        _refuse(books, books.tasks[task_id], first, said)
 
 
 def _refuse(books: Books, book: TaskBook, cause: object, reason: str) -> None:
@@ -248,27 +266,26 @@ def _refuse_for_room(books: Books, book: TaskBook, shortage: Shortage) -> None:
 def start(books: Books, book: TaskBook, place: Place) -> None:
     """Order the next attempt of a ready task."""
     plan = book.plan
+    task_id, tier = plan.task_id, plan.tier
     book.attempts += 1
     book.place = place
     book.mode = pressing.mode_now(books, book)
     book.stop_cause, book.stop_reason = None, ""
-    books.room.take(plan.task_id, plan.demand, place)
-    books.holding[plan.task_id] = None
+    books.room.take(task_id, plan.demand, place)
+    books.holding[task_id] = None
     books.moved.append(book)
-    if plan.tier > 1:
+    if tier > 1:
         admitting.admit(books, book, books.now_us)
     if books.accounts and (account := books.accounts.get(plan.run_id)) is not None:
-        account.begin(plan.task_id, books.now_us, plan.demand.cpu_milli, plan.typical_us)
+        account.begin(task_id, books.now_us, plan.demand.cpu_milli, plan.typical_us)
     move(books, book, STARTING, "")
     if book.latest_start_us >= NEVER_US:
-        reason = f"Tier {plan.tier}, first in its queue, and it fits"
+        reason = f"Tier {tier}, first in its queue, and it fits"
     else:
         slack_min = (book.latest_start_us - books.now_us) // 60_000_000
-        reason = f"Tier {plan.tier}, {slack_min} min before its latest start, and it fits"
-    if pressing.is_by_rule(plan, book.failures, book.mode):
+        reason = f"Tier {tier}, {slack_min} min before its latest start, and it fits"
+    if plan.ladder and pressing.is_by_rule(plan, book.failures, book.mode):
         reason += f"; in mode {book.mode!r}: {pressing.why_degraded(books, book)}"
     books.decisions.append(
-        StartAttempt(
-            books.now_us, plan.task_id, book.attempts, place.bin_id, place.devices, book.mode, reason
-        )
+        StartAttempt(books.now_us, task_id, book.attempts, place.bin_id, place.devices, book.mode, reason)
     )

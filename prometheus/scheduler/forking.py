@@ -35,6 +35,7 @@ def fork(books: Books, policy: Policy) -> Books:
         queues={number: queue.fork() for number, queue in books.queues.items()},
         queue_numbers=dict(books.queue_numbers),
         lines={tier: line[:] for tier, line in books.lines.items()},
+        walled=dict(books.walled),
         stirred=dict(books.stirred),
         alarms=books.alarms.fork(),
         room=books.room.fork(),

@@ -42,9 +42,11 @@ def mode_now(books: Books, book: TaskBook) -> str:
     One that has failed and would be late in full starts on its first rung, though it had retries left.
     """
     plan = book.plan
+    if not plan.ladder:
+        return "full"
     pressed = level_of(books) - 1 if plan.tier == 2 else 0
     hurried = is_hopeless_in_full(plan, book.last_failure, book.latest_start_us - books.now_us)
-    if max(pressed, hurried) < 1 or not plan.ladder:
+    if max(pressed, hurried) < 1:
         return mode_after(plan, book.failures)
     climbed = max(pressed, hurried, book.failures - plan.retries)
     return plan.ladder[min(climbed, len(plan.ladder)) - 1]
