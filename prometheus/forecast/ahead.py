@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 
 from prometheus.forecast.world import World
 from prometheus.scheduler.core import Scheduler
-from prometheus.scheduler.decisions import JudgeSlo, SetPressure, SetTask, StartAttempt, StopAttempt
+from prometheus.scheduler.decisions import (
+    Decision,
+    JudgeSlo,
+    RefuseStart,
+    SetPressure,
+    SetTask,
+    StartAttempt,
+    StopAttempt,
+)
 from prometheus.scheduler.events import Event, TimePassed
 from prometheus.scheduler.states import DONE
 
@@ -40,43 +48,52 @@ def run_ahead(
     missing = None if awaited is None else set(awaited)
     events: Sequence[Event] = first
     while True:
-        if events:
+        while events:
             decisions = scheduler.handle(events)
             told.events += len(events)
             told.decisions += len(decisions)
-            facts: list[Event] = []
-            for decision in decisions:
-                if type(decision) is SetTask:
-                    if decision.state in DONE:
-                        told.done[decision.task_id] = decision.at_us
-                elif type(decision) is StartAttempt:
-                    world.start(decision.task_id, decision.attempt, decision.mode)
-                elif type(decision) is StopAttempt:
-                    fact = world.stop(decision)
-                    if fact is not None:
-                        facts.append(fact)
-                elif type(decision) is JudgeSlo and decision.finished_us is not None:
-                    told.finished[decision.slo_id] = decision.finished_us
-                    if missing is not None:
-                        missing.discard(decision.slo_id)
-                elif type(decision) is SetPressure:
-                    told.pressures.append(decision)
-            events = facts
-            continue
+            events = _obey(decisions, world, told, missing)
         if missing is not None and not missing:
             break
-        at_us = _earlier(world.next_us(), scheduler.next_wakeup_us())
+        at_us, wakeup_us = world.next_us(), scheduler.next_wakeup_us()
+        if wakeup_us is not None and (at_us is None or wakeup_us < at_us):
+            at_us = wakeup_us
         if scheduler.awaits_saves:
             at_us = _earlier(at_us, world.next_aside_us())
         if at_us is None or at_us > until_us:
             break
-        at_us = max(at_us, world.now_us)
+        if at_us < world.now_us:
+            at_us = world.now_us
         found = world.advance(at_us)
         if not found or found[-1].at_us < at_us:
             found.append(TimePassed(at_us))
         events = found
     world.now_us = until_us
     return told
+
+
+def _obey(decisions: Sequence[Decision], world: World, told: Told, missing: set[str] | None) -> list[Event]:
+    """Do in the world what was ordered, and note what was said; the attempts that ended by it at once."""
+    facts: list[Event] = []
+    for decision in decisions:
+        if type(decision) is RefuseStart:
+            continue
+        if type(decision) is SetTask:
+            if decision.state in DONE:
+                told.done[decision.task_id] = decision.at_us
+        elif type(decision) is StartAttempt:
+            world.start(decision.task_id, decision.attempt, decision.mode)
+        elif type(decision) is StopAttempt:
+            fact = world.stop(decision)
+            if fact is not None:
+                facts.append(fact)
+        elif type(decision) is JudgeSlo and decision.finished_us is not None:
+            told.finished[decision.slo_id] = decision.finished_us
+            if missing is not None:
+                missing.discard(decision.slo_id)
+        elif type(decision) is SetPressure:
+            told.pressures.append(decision)
+    return facts
 
 
 def _earlier(one_us: int | None, other_us: int | None) -> int | None:

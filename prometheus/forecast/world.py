@@ -78,6 +78,9 @@ class World:
     timeouts: Mapping[str, int] = field(default_factory=dict)  # task -> how long an attempt may run
     freed: list[tuple[int, str]] = field(default_factory=list)  # when each attempt gave back its room
     _agenda: list[Entry] = field(default_factory=list)
+    _begun: list[Entry] = field(
+        default_factory=list
+    )  # what happens at this very instant; the agenda is for later
     _asides: list[Entry] = field(default_factory=list)  # what calls for no turn
     _serial: int = 0
 
@@ -102,7 +105,11 @@ class World:
         hangs = bool(truth.hangs) and attempt in truth.hangs
         limit_us = self.timeouts.get(task_id)
         will_time_out = limit_us is not None and (hangs or life.overhead_us + runs_us >= limit_us)
-        self._at(self.now_us, _BEGIN, task_id, attempt, is_aside=self.is_patient and not will_time_out)
+        if not self.is_patient:
+            self._serial += 1
+            self._begun.append((self.now_us, self._serial, _BEGIN, task_id, attempt))
+        else:
+            self._at(self.now_us, _BEGIN, task_id, attempt, is_aside=not will_time_out)
         if hangs:
             return
         self._at(self.now_us + life.overhead_us + runs_us, _FAIL if fails else _END, task_id, attempt)
@@ -177,9 +184,14 @@ class World:
 
     def next_us(self) -> int | None:
         """When something happens next that calls for a turn."""
-        while self._agenda and self._is_void(self._agenda[0]):
-            heapq.heappop(self._agenda)
-        return self._agenda[0][0] if self._agenda else None
+        while self._begun:
+            if not self._is_void(self._begun[0]):
+                return self._begun[0][0]
+            del self._begun[0]
+        agenda = self._agenda
+        while agenda and self._is_void(agenda[0]):
+            heapq.heappop(agenda)
+        return agenda[0][0] if agenda else None
 
     def next_aside_us(self) -> int | None:
         """When something happens next that calls for a turn only if somebody waits for it."""
@@ -192,7 +204,16 @@ class World:
         found: list[Event] = []
         agenda, asides = self._agenda, self._asides
         if not self.is_patient:  # then nothing is an aside
+            begun = self._begun
             self.now_us = to_us
+            if begun:
+                if begun[0][0] == to_us and (not agenda or agenda[0][0] > to_us):
+                    found = [AttemptStarted(to_us, e[3], e[4]) for e in begun if not self._is_void(e)]
+                    begun.clear()
+                    return found
+                for entry in begun:
+                    heapq.heappush(agenda, entry)
+                begun.clear()
             while agenda and agenda[0][0] <= to_us:
                 entry = heapq.heappop(agenda)
                 if not self._is_void(entry):
@@ -218,6 +239,12 @@ class World:
         now_us = self.now_us
         if what == _BEGIN:
             return AttemptStarted(now_us, task_id, attempt)
+        if what == _END:
+            life = self.lives[task_id]
+            self._close(task_id, life)
+            life.end_us = now_us
+            self._note("end", task_id, attempt)
+            return AttemptSucceeded(now_us, task_id, attempt)
         if what == _CAPACITY:
             still_coming = tuple(change for change in self.coming if change[0] > now_us)
             return CapacityChanged(now_us, self.changes[attempt][1], still_coming)
@@ -229,12 +256,8 @@ class World:
             self._at(now_us + every_us, _SAVE, task_id, attempt, is_aside=self.is_patient)
             return AttemptCheckpointed(now_us, task_id, attempt, "null")
         self._close(task_id, life)
-        if what == _FAIL:
-            self._note("fail", task_id, attempt)
-            return AttemptFailed(now_us, task_id, attempt, Failure.ERROR, "failed, as the workload says")
-        life.end_us = now_us
-        self._note("end", task_id, attempt)
-        return AttemptSucceeded(now_us, task_id, attempt)
+        self._note("fail", task_id, attempt)
+        return AttemptFailed(now_us, task_id, attempt, Failure.ERROR, "failed, as the workload says")
 
     def _close(self, task_id: str, life: Life) -> None:
         assert life.began_us is not None

@@ -56,9 +56,9 @@ from prometheus.scheduler.states import (
     TaskState,
 )
 
-AUDITED_EVERY = (
-    32  # turns, at least, between audits of all attempts that hold room; more where more than these hold it
-)
+# Turns between audits of all attempts that hold room: so many at least, and so many times as many as there are attempts.
+AUDITED_EVERY = 32
+AUDITED_EACH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Scheduler:
 
     def __init__(self, seed: int = 0, policy: Policy = RESERVING) -> None:
         self._books = Books(seed=seed, policy=policy)
-        self._unaudited = 0  # turns since all room was audited
+        self._unaudited = AUDITED_EVERY  # turns until all room is audited
 
     @classmethod
     def restore(cls, snapshot: Snapshot, seed: int = 0, policy: Policy = RESERVING) -> Scheduler:
@@ -288,9 +288,9 @@ class Scheduler:
             for book in books.moved:
                 _assert_room(books, book)
             books.moved.clear()
-        self._unaudited += 1
-        if is_thorough or self._unaudited >= max(AUDITED_EVERY, len(books.holding)):
-            self._unaudited = 0
+        self._unaudited -= 1
+        if is_thorough or self._unaudited <= 0:
+            self._unaudited = max(AUDITED_EVERY, AUDITED_EACH * len(books.holding))
             held = {}
             for task_id in books.holding:
                 book = books.tasks[task_id]

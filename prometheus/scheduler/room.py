@@ -179,9 +179,11 @@ class Room:
         if demand.pools and self.short_pool(demand) is not None:
             return None
         # Bins with less cpu free cannot do. One that shrank below its use has less than nothing, which is enough for none.
-        start = bisect_left(self._by_free, (demand.cpu_milli, "")) if demand.cpu_milli else 0
-        for at in range(start, len(self._by_free)):
-            bin_id = self._by_free[at][1]
+        by_free = self._by_free
+        for at in range(
+            bisect_left(by_free, (demand.cpu_milli, "")) if demand.cpu_milli else 0, len(by_free)
+        ):
+            bin_id = by_free[at][1]
             book = self._bins[bin_id]
             if ((book.free | _BIN_GUARDS) - need) & _BIN_GUARDS != _BIN_GUARDS:
                 continue
@@ -251,28 +253,29 @@ class Room:
     def _book(self, demand: Demand, place: Place, sign: int) -> None:
         self._answers.clear()
         self.version += 1
-        bin_id, cpu_milli, memory_mib = place.bin_id, sign * demand.cpu_milli, sign * demand.memory_mib
+        bin_id, cpu_milli = place.bin_id, sign * demand.cpu_milli
         book = self._bins.get(bin_id)
         if book is None:
             book = self._book_of(Bin(bin_id, 0, 0), is_offered=False)
+        before = book.cpu_free
         book.cpu_used += cpu_milli
-        book.memory_used += memory_mib
+        book.memory_used += sign * demand.memory_mib
         if place.devices:
             share = min(demand.gpu_milli, WHOLE_DEVICE_MILLI)
             for device in place.devices:
                 book.gpu_used += [0] * (device + 1 - len(book.gpu_used))
                 book.gpu_used[device] += sign * share
-        for pool, units in demand.pools:
-            self._pool_used[pool] = self._pool_used.get(pool, 0) + sign * units
-        before = book.cpu_free
+        if demand.pools:
+            for pool, units in demand.pools:
+                self._pool_used[pool] = self._pool_used.get(pool, 0) + sign * units
         book.refresh()
         if cpu_milli and book.is_offered:
-            by_free = self._by_free
-            if len(by_free) > 1:
-                del by_free[bisect_left(by_free, (before, bin_id))]
-                insort(by_free, (book.cpu_free, bin_id))
+            by_free, entry = self._by_free, (book.cpu_free, bin_id)
+            if len(by_free) == 1:
+                by_free[0] = entry
             else:
-                by_free[0] = (book.cpu_free, bin_id)
+                del by_free[bisect_left(by_free, (before, bin_id))]
+                insort(by_free, entry)
             self._most_cpu_free = by_free[-1][0]
 
     def _shortage(self, want: Want) -> Shortage:
