@@ -52,7 +52,8 @@ def dispatch(books: Books) -> None:
                 if blocked and policy.preempts:
                     turn.heeds_time = True
                     turn.has_more |= _make_room(books, blocked)
-            turn.rise()
+            if turn.has_noted:
+                turn.rise()
         if books.accounts:
             for account in in_order(books.accounts):  # what is above its share takes what other Tier 3 leaves
                 _dispatch(books, 3, turn, account.line)
@@ -127,6 +128,7 @@ class _Turn:
         "doubtful",
         "has_kept",
         "has_more",
+        "has_noted",
         "heeds_time",
         "pools",
         "room",
@@ -137,7 +139,7 @@ class _Turn:
         self.pools: dict[str, str] = {}
         self._coming_room: str | None = None
         self._coming_pools: dict[str, str] = {}
-        self.has_more = False
+        self.has_noted = self.has_more = False
         self.heeds_time = False  # a little later the answers might be others, though nothing had happened
         self.has_kept = False  # a task was told for what room is kept, which a later start may change
         self.doubtful: list[tuple[int, Shortage]] = []
@@ -146,6 +148,7 @@ class _Turn:
         """A task of the tier that is looked at waits for this."""
         if shortage.is_for_ever or shortage.kind == "capacity":
             return
+        self.has_noted = True
         if shortage.kind == "pool":
             self._coming_pools.setdefault(shortage.what, task_id)
         elif self._coming_room is None:
@@ -153,6 +156,7 @@ class _Turn:
 
     def rise(self) -> None:
         """From now on lower tiers meet what was noted."""
+        self.has_noted = False
         self.room = self.room or self._coming_room
         if self._coming_pools:
             self.pools = self._coming_pools | self.pools

@@ -65,10 +65,12 @@ class _BinBook:
     is_offered: bool = True  # False for a bin that is gone and whose attempts have not ended yet
 
     def refresh(self) -> None:
-        self.cpu_free = self.bin.cpu_milli - self.cpu_used
-        memory_free = self.bin.memory_mib - self.memory_used
-        cpu = self.cpu_free if self.cpu_free > 0 else 0
-        self.free = cpu | (memory_free << FIELD_BITS if memory_free > 0 else 0)
+        self.cpu_free = cpu = self.bin.cpu_milli - self.cpu_used
+        memory = self.bin.memory_mib - self.memory_used
+        if cpu > 0 < memory:
+            self.free = cpu | memory << FIELD_BITS
+        else:
+            self.free = max(0, cpu) | max(0, memory) << FIELD_BITS
 
     def gpu_free(self, device: int) -> int:
         capacity = self.bin.gpu_milli[device] if device < len(self.bin.gpu_milli) else 0
