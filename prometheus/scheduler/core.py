@@ -106,15 +106,17 @@ class Scheduler:
         """One turn. Facts that are stale or repeated change nothing."""
         books = self._books
         books.decisions = []
+        only_began = True
         for event in events:
             if event.at_us > books.now_us:
                 books.now_us = event.at_us
             if type(event) is AttemptStarted:  # the commonest, and `_apply` costs as much again
                 self._attempt_started(event)
             else:
+                only_began = False
                 self._apply(event)
         is_due = books.alarms.is_due(books.now_us)
-        if not is_due and books.answered_us == books.now_us and _only_began(events):
+        if not is_due and only_began and books.answered_us == books.now_us:
             self.check_invariants()  # attempts that were ordered at this very instant began: all has been said
             return books.decisions
         if is_due:
@@ -333,14 +335,6 @@ class Scheduler:
     def usage(self) -> dict[str, tuple[int, int]]:
         """(used, size) of each resource."""
         return self._books.room.usage()
-
-
-def _only_began(events: Sequence[Event]) -> bool:
-    """Whether nothing else is told than that attempts have begun."""
-    for event in events:  # a generator would cost more than all that it looks at
-        if type(event) is not AttemptStarted:
-            return False
-    return True
 
 
 def _assert_room(books: Books, book: TaskBook) -> None:

@@ -368,7 +368,7 @@ class Room:
         """Assert that one task is booked with what it holds; `place` None = with nothing."""
         booked = self._holders.get(holder)
         if booked is None or place is None:
-            assert booked is place is None, f"{holder} is booked with {booked}, and is at {place}"
+            assert (booked, place) == (None, None), f"{holder} is booked with {booked}, and is at {place}"
         else:
             assert booked == (demand, place), f"{holder} is booked with {booked}, and is at {place}"
 
