@@ -16,15 +16,16 @@ import signal
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from prometheus.core.instants import SECOND_US
 from prometheus.executors.contract import Began, Checkpointed, Fact, Failed, Launch, Succeeded
 from prometheus.executors.local import endings, kernel, memory, orders, wire
+from prometheus.executors.local.attempt import Attempt, Key
 from prometheus.executors.local.logs import AttemptLog
 from prometheus.executors.local.server_link import Report, ServerLink
+from prometheus.executors.local.watching import MemoryWatch
 from prometheus.executors.local.worker_link import WorkerLink
 from prometheus.executors.pending import PendingFacts
 from prometheus.scheduler.events import Failure
@@ -38,19 +39,6 @@ _ENDED_REMEMBERED: Final = 100_000  # attempts that a repeated order is still re
 _SERVER_TRIES: Final = 3  # starts of a fork server that never says a word
 _MACHINE_SHARE: Final = 0.9  # of the machine's memory for all workers together
 
-Key = tuple[str, int]
-
-
-@dataclass(slots=True)
-class _Attempt:
-    launch: Launch
-    worker: WorkerLink
-    log: AttemptLog
-    folder: Path | None  # a command's files
-    stop: tuple[Failure, str] | None = None  # asked to stop, so this is how it ends
-    kill_at_us: int | None = None
-    peak_mib: int | None = None
-
 
 class LocalExecutor:
     """Runs attempts in processes of this machine (see `prometheus.executors.contract.Executor`).
@@ -61,11 +49,12 @@ class LocalExecutor:
 
     def __init__(self, *, idle_workers: int | None = None, memory_mib: int | None = None) -> None:
         self._idle_at_most = (os.cpu_count() or 1) if idle_workers is None else idle_workers
-        self._memory_mib = int(memory.machine_mib() * _MACHINE_SHARE) if memory_mib is None else memory_mib
+        at_most_mib = int(memory.machine_mib() * _MACHINE_SHARE) if memory_mib is None else memory_mib
+        self._watch = MemoryWatch(at_most_mib, self._retire, self._stop_for_memory)
         base = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108  # the name below cannot be guessed, the mode is 0700
         self._scratch = Path(base) / f"prometheus-jobs-{os.getpid()}-{os.urandom(6).hex()}"
         self._pending = PendingFacts(_LINGER_US, _GATHER_US)
-        self._attempts: dict[Key, _Attempt] = {}
+        self._attempts: dict[Key, Attempt] = {}
         self._workers: dict[int, WorkerLink] = {}
         self._known: OrderedDict[Key, None] = OrderedDict()
         self._kills: list[tuple[int, int]] = []  # heap of (when, ticket)
@@ -101,7 +90,7 @@ class LocalExecutor:
             self._add(Failed(*key, Failure.REFUSED, f"no process could be made for it: {error}"))
             return
         log = AttemptLog(launch.log_path, launch.log_limit_bytes)
-        self._attempts[key] = _Attempt(launch, worker, log, folder)
+        self._attempts[key] = Attempt(launch, worker, log, folder)
         worker.attempt = key
         if self._sample_at_us is None:
             self._sample_at_us = _now_us() + _SAMPLE_US
@@ -188,7 +177,7 @@ class LocalExecutor:
                 self._listen_to_server()
         if self._sample_at_us is not None and self._sample_at_us <= now:
             self._sample_at_us = now + _SAMPLE_US if self._attempts else None
-            self._sample()
+            self._watch.look(list(self._workers.values()), self._attempts)
 
     def _on_wake(self, _mask: int) -> None:
         os.read(self._wake_in, 4096)
@@ -306,7 +295,7 @@ class LocalExecutor:
             self._retire(worker)
 
     def _end(
-        self, attempt: _Attempt, failed: tuple[Failure, str] | None, output: str, cpu_us: int | None
+        self, attempt: Attempt, failed: tuple[Failure, str] | None, output: str, cpu_us: int | None
     ) -> None:
         """Turn the end of an attempt into its last fact."""
         launch, worker = attempt.launch, attempt.worker
@@ -425,56 +414,8 @@ class LocalExecutor:
             self._close_worker(worker)
         self._server = self._new_server()
 
-    # Memory
-
-    def _sample(self) -> None:
-        """Look at what every worker holds; stop what holds too much."""
-        used: dict[int, int] = {}
-        for worker in self._workers.values():
-            if worker.pid is None:
-                continue
-            worker.tree = memory.tree_of(worker.pid)
-            mib = used[worker.ticket] = memory.resident_mib(worker.tree)
-            attempt = None if worker.attempt is None else self._attempts[worker.attempt]
-            if attempt is None or attempt.stop is not None:
-                continue
-            limit = attempt.launch.memory_limit_mib
-            if limit is not None and mib > limit and len(worker.tree) > 1:
-                mib = memory.proportional_mib(worker.tree)
-            attempt.peak_mib = max(attempt.peak_mib or 0, mib)
-            if limit is not None and mib > limit:
-                said = f"used {memory.text_of(mib)} of memory, may use {memory.text_of(limit)}"
-                self._stop_for_memory(attempt, said)
-        if sum(used.values()) > self._memory_mib:
-            self._protect_machine()
-
-    def _protect_machine(self) -> None:
-        """All workers together hold too much: idle ones go first, then the largest."""
-        idle = [worker for worker in self._workers.values() if worker.is_idle]
-        for worker in idle:
-            self._retire(worker)
-        sizes = {
-            worker.ticket: memory.proportional_mib(worker.tree)
-            for worker in self._workers.values()
-            if not worker.is_retiring
-        }
-        total = sum(sizes.values())
-        if total <= self._memory_mib:
-            return
-        running = [a for a in self._attempts.values() if a.stop is None and a.worker.ticket in sizes]
-        if (
-            len(running) == len(self._attempts) and running
-        ):  # else one is being stopped already: see what that frees
-            largest = max(running, key=lambda a: (sizes[a.worker.ticket], a.worker.ticket))
-            said = (
-                f"used {memory.text_of(sizes[largest.worker.ticket])} of memory, the most of all jobs, when all together "
-                f"used {memory.text_of(total)} and may use {memory.text_of(self._memory_mib)}"
-            )
-            self._stop_for_memory(largest, said)
-
-    def _stop_for_memory(self, attempt: _Attempt, said: str) -> None:
-        hint = "give the job more memory, or make it take less at once"
-        self.cancel(attempt.launch.task_id, attempt.launch.attempt, Failure.MEMORY, f"{said}: {hint}", 0)
+    def _stop_for_memory(self, attempt: Attempt, said: str) -> None:
+        self.cancel(attempt.launch.task_id, attempt.launch.attempt, Failure.MEMORY, said, 0)
 
     # Small things
 
