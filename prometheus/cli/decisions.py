@@ -44,6 +44,7 @@ def decisions(
     no_color: NoColor = False,
 ) -> None:
     """What the engines decided for a session, from which inputs and by which configuration."""
+    from prometheus.orchestrator.tonight import counted
     from prometheus.orchestrator.views import decisions_of
 
     face = open_face(as_json, home, None, no_color)
@@ -58,7 +59,7 @@ def decisions(
     for row in rows:
         _show(face.out, row)
     face.err.print(
-        f"{len(rows)} decisions for {day}; --json prints inputs and actions whole, "
+        f"{counted(len(rows), 'decision')} for {day}; --json prints inputs and actions whole, "
         "--instrument ID tells why one is held or not"
     )
 
@@ -87,13 +88,15 @@ def _show(out: Console, row: Mapping[str, Any]) -> None:
 
 def _inputs(refs: Sequence[Mapping[str, Any]]) -> str:
     """Decisions by engine and id, rows by table and date."""
+    from prometheus.orchestrator.tonight import counted
+
     found = []
     for ref in refs:
         if "decision_id" in ref:
             found.append(f"{ref['engine']} {ref['decision_id'][:SHORT_ID]}")
         else:
             day = ref.get("date", ref.get("as_of_date"))
-            found.append(f"{ref['table']}{'' if day is None else f' {day}'} ({ref['rows']} rows)")
+            found.append(f"{ref['table']}{'' if day is None else f' {day}'} ({counted(ref['rows'], 'row')})")
     return ", ".join(found)
 
 

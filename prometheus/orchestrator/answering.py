@@ -96,7 +96,7 @@ def answer_slo(
     left = [rows[task_id] for task_id in plan.task_ids if rows[task_id].state not in DONE]
     causes: dict[Cause, None] = {}
     for row in left:
-        causes[Cause("task", headline(row), row.task_id)] = None
+        causes[Cause("task", headline(row, is_abandoned=night.is_abandoned), row.task_id)] = None
         causes.update((cause, None) for cause in explain(night, row, (), now_us, "", prospect).causes)
     first = shown(list(causes))
     going_on = dict.fromkeys(one for i in plan.task_ids for one in commands(night, rows[i], flags))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from prometheus.core.errors import UserError
 from prometheus.core.instants import from_us, iso, to_us
 from prometheus.core.time import CalendarError, TradingCalendar
+from prometheus.ledger.projection import OPENED
 from prometheus.orchestrator.repairing import to_repair
 from prometheus.orchestrator.views import Night, unknown
 from prometheus.scheduler.events import Verb
@@ -120,8 +121,8 @@ def explain(
         causes.append(Cause("release", f"its release is {iso(plan.release_us)}", at_us=plan.release_us))
         causes += _market(night.run.plan.market, now_us)
     if task.state in _HANGS_ON_OTHERS:
-        causes += _upstream(plan, rows)
-        causes += _roots(plan, rows, plans)
+        causes += _upstream(plan, rows, night.is_abandoned)
+        causes += _roots(plan, rows, plans, night.is_abandoned)
     if task.state is TaskState.READY:
         causes.append(_refused(task, rows, plans, prospect))
     if task.state is TaskState.HELD:
@@ -138,7 +139,7 @@ def explain(
         night,
         task,
         plan,
-        headline(task),
+        headline(task, is_abandoned=night.is_abandoned),
         shown(causes),
         eta,
         commands(night, task, flags),
@@ -197,11 +198,18 @@ def _market(market: str, now_us: int) -> list[Cause]:
     return [Cause("market", f"{market} is {state} until {iso(to_us(until))}", at_us=to_us(until))]
 
 
-def headline(task: TaskRow) -> str:
+def headline(task: TaskRow, *, is_abandoned: bool = False) -> str:
     """One sentence: the state and the scheduler's reason for it, where that says more."""
+    return f"{task.task_id} {_how_it_stands(task, is_abandoned)}"
+
+
+def _how_it_stands(task: TaskRow, is_abandoned: bool, said: str | None = None) -> str:
+    """A verb and the reason, or `said` in its place; without what every task or every success says."""
     how = _HAS_COME_TO.get(task.state) or f"is {task.state.value.replace('_', ' ')}"
-    says_more = task.reason and how != f"is {task.reason}"
-    return f"{task.task_id} {how}: {task.reason}" if says_more else f"{task.task_id} {how}"
+    if is_abandoned and task.state in HOLDING_ROOM:
+        return f"was {task.state.value} when its program ended"
+    reason = said or task.reason
+    return f"{how}: {reason}" if reason and reason != OPENED and how != f"is {reason}" else how
 
 
 def clock_of(night: Night, now_us: int) -> int:
@@ -214,21 +222,21 @@ def clock_of(night: Night, now_us: int) -> int:
     return max(seen)
 
 
-def _upstream(plan: TaskPlan, rows: Mapping[str, TaskRow]) -> list[Cause]:
+def _upstream(plan: TaskPlan, rows: Mapping[str, TaskRow], is_abandoned: bool) -> list[Cause]:
     found = []
     for task_id in plan.after:
         row = rows.get(task_id)
         if row is None:
             found.append(Cause("upstream", f"it comes after {task_id}, which is in another run", task_id))
         elif row.state not in DONE:
-            state = row.state.value.replace("_", " ")
-            found.append(
-                Cause("upstream", f"it comes after {row.job}, which is {state}: {row.reason}", task_id)
-            )
+            how = _how_it_stands(row, is_abandoned)
+            found.append(Cause("upstream", f"it comes after {row.job}, which {how}", task_id))
     return found
 
 
-def _roots(plan: TaskPlan, rows: Mapping[str, TaskRow], plans: Mapping[str, TaskPlan]) -> list[Cause]:
+def _roots(
+    plan: TaskPlan, rows: Mapping[str, TaskRow], plans: Mapping[str, TaskPlan], is_abandoned: bool
+) -> list[Cause]:
     """Further up: tasks that are not done and do not themselves only wait for others."""
     direct = set(plan.after)
     found = []
@@ -236,9 +244,8 @@ def _roots(plan: TaskPlan, rows: Mapping[str, TaskRow], plans: Mapping[str, Task
         row = rows.get(task_id)
         if row is None or task_id in direct or row.state in DONE or row.state in _HANGS_ON_OTHERS:
             continue
-        state = row.state.value.replace("_", " ")
-        said = row.refusal or row.reason
-        found.append(Cause("root", f"further up, {row.job} is {state}: {said}", task_id))
+        how = _how_it_stands(row, is_abandoned, row.refusal)
+        found.append(Cause("root", f"further up, {row.job} {how}", task_id))
     return found
 
 

@@ -65,7 +65,7 @@ def test_a_task_is_answered_in_words_with_its_cures_numbered(night: Path) -> Non
     )
     assert code == 0
     lines = out.splitlines()
-    assert lines[0] == "us.report is waiting: opened"
+    assert lines[0] == "us.report is waiting"
     assert lines[1] == "  - its release is 2026-03-02T13:00:00Z"
     assert any(line.startswith("  by the forecast of 40 samples: starts about ") for line in lines)
     assert any(

@@ -375,3 +375,5 @@ def test_a_run_that_nobody_works_on_has_no_forecast_but_a_command(settings: Sett
     answer = answering.why(settings, ["risk"], T0, wish=Wish(20, with_cures=True))
     assert (answer.forecast, answer.ranked) == (None, ())
     assert answer.commands == ("prometheus run us_eq_daily --session 2016-06-24",)
+    assert answer.headline == f"us_eq_daily.{DAY}.risk is waiting"
+    assert "further up, fetch was starting when its program ended" in texts(answer)

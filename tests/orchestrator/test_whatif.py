@@ -37,8 +37,9 @@ from prometheus.orchestrator.whatif.shares import Share, at_most
 from prometheus.orchestrator.whatif.sweeping import NEEDED, Swept, Verdict, sweep, verdict_of
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.decisions import StartAttempt
-from prometheus.scheduler.events import AttemptStarted, CapacityChanged, RunOpened
+from prometheus.scheduler.events import AttemptStarted, AttemptSucceeded, CapacityChanged, RunOpened
 from prometheus.scheduler.plan import RunPlan
+from prometheus.scheduler.states import TaskState
 
 MONDAY_NOON_US = 20_514 * 24 * HOUR_US + 12 * HOUR_US  # 2026-03-02
 
@@ -448,6 +449,36 @@ def test_what_the_desk_s_own_ledger_has_begun_is_part_of_tonight(desk: Settings)
     assert [run.run_id for run in tonight.begun.runs] == ["us_eq_daily.2026-03-02"]
     assert "us_eq_daily.2026-03-02" not in {run.run_id for run in tonight.coming}
     assert tonight.now_us == at_us
+
+
+def ended_replay(desk: Settings, session: date) -> None:
+    """A replay in which every attempt that has begun has succeeded."""
+    planned = gather(desk, ("us_eq_daily",), session, AFTER_ALL_US)
+    url = f"sqlite:///{desk.home / 'replay' / f'us_eq_daily.{session}.db'}"
+    ledger = open_ledger(url)
+    begin(planned, ledger)
+    epoch, snapshot = ledger.acquire("test", planned.now_us), ledger.load()
+    done = [
+        AttemptSucceeded(planned.now_us + 30 * SECOND_US, row.task_id, row.attempts)
+        for row in snapshot.tasks
+        if row.state is TaskState.RUNNING
+    ]
+    assert done
+    decisions = Scheduler.restore(snapshot).handle(done)
+    ledger.commit(epoch, ledger.revision() + 1, done[0].at_us, done, decisions)
+    ledger.release(epoch)
+    ledger.close()
+
+
+def test_how_much_of_a_history_there_is_is_said(desk: Settings) -> None:
+    said = []
+    for session in (date(2024, 11, 20), date(2024, 11, 21), date(2024, 11, 22)):
+        ended_replay(desk, session)
+        (note,) = [one for one in replayed(desk).notes if one.startswith("durations")]
+        said.append(note.partition("us_eq_daily")[0])
+    assert said[0] == "durations as declared: 1 past run, and it takes 3; their spread is a guess: "
+    assert said[1] == "durations as declared: 2 past runs, and it takes 3; their spread is a guess: "
+    assert said[2].startswith("durations of 3 past runs, sessions 2024-11-20 to 2024-11-22")
 
 
 _connected: list[str] = []

@@ -22,6 +22,7 @@ from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.calendars import install_desk_book
 from prometheus.orchestrator.capacity import announce, machine_at
 from prometheus.orchestrator.histories import (
+    ENOUGH,
     Histories,
     JobPast,
     ascending_by_task,
@@ -282,9 +283,11 @@ def _history_note(desk: _Desk, plan: RunPlan) -> str:
     if history is None:
         return "durations as the plan has them, the declaration not being at hand"
     known = set(ascending_by_task(plan, history))
-    if not known:
-        return "durations as declared, for there is no history yet; their spread is a guess"
     sessions = {past.session for pasts in history.values() for past in pasts}
+    if not known:
+        few = f": {counted(len(sessions), 'past run')}, and it takes {ENOUGH}"
+        why = few if sessions else ", for there is no history yet"
+        return f"durations as declared{why}; their spread is a guess"
     when = f"sessions {min(sessions)} to {max(sessions)}" if len(sessions) > 1 else f"session {min(sessions)}"
     said = f"durations of {counted(len(sessions), 'past run')}, {when}"
     missing = len(plan.tasks) - len(known)
