@@ -10,12 +10,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 from typing import TypeVar, assert_never
 
-from prometheus.core.demand import Bin, Capacity, Demand
+from prometheus.core.demand import Capacity
 from prometheus.core.errors import StoreError
 from prometheus.core.ids import Json
+from prometheus.ledger.values import (
+    Coming,
+    capacity_of,
+    capacity_to_json,
+    coming_of,
+    coming_to_json,
+    foreseen_of,
+    plan_of,
+    plan_to_json,
+    slo_forecast_of,
+    slo_forecast_to_json,
+)
 from prometheus.scheduler.decisions import (
     CloseRun,
     Decision,
@@ -36,12 +47,11 @@ from prometheus.scheduler.events import (
     Failure,
     ForecastMade,
     RunOpened,
-    SloForecast,
     TaskAsked,
     TimePassed,
     Verb,
 )
-from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
+from prometheus.scheduler.plan import RunPlan
 from prometheus.scheduler.snapshot import Foreseen
 from prometheus.scheduler.states import RunState, SloState, StopCause, TaskState
 
@@ -52,8 +62,6 @@ NEWER = {
     "RunOpened": 2,
     "RunPlan": 2,
 }  # kinds that have grown; their version 1 is read, too
-
-Coming = tuple[tuple[int, Capacity], ...]  # (instant, what the machine is from then on)
 
 _T = TypeVar("_T")
 
@@ -87,38 +95,38 @@ def decode_turn(text: str) -> tuple[tuple[Event, ...], tuple[Decision, ...]]:
 
 def encode_plan(plan: RunPlan) -> str:
     """The plan of a run as JSON text, with its version."""
-    return _dump({"v": 2, **_plan_to_json(plan)})
+    return _dump({"v": 2, **plan_to_json(plan)})
 
 
 def decode_plan(text: str) -> RunPlan:
     """The plan of `encode_plan`; `StoreError` where it cannot be read."""
-    return _decode({"RunPlan": _plan_of}, {"k": "RunPlan", **_parse(text, "run plan")})
+    return _decode({"RunPlan": plan_of}, {"k": "RunPlan", **_parse(text, "run plan")})
 
 
 def encode_capacity(capacity: Capacity, coming: Coming = ()) -> str:
     """A capacity as JSON text, with its version and the changes that were announced with it."""
-    return _dump({"v": 2, **_capacity_to_json(capacity), "coming": _coming_to_json(coming)})
+    return _dump({"v": 2, **capacity_to_json(capacity), "coming": coming_to_json(coming)})
 
 
 def decode_capacity(text: str) -> Capacity:
     """The capacity of `encode_capacity`; `StoreError` where it cannot be read."""
-    return _decode({"Capacity": _capacity_of}, {"k": "Capacity", **_parse(text, "capacity")})
+    return _decode({"Capacity": capacity_of}, {"k": "Capacity", **_parse(text, "capacity")})
 
 
 def decode_coming(text: str) -> Coming:
     """The changes of `encode_capacity`; `StoreError` where they cannot be read."""
-    return _decode({"Capacity": _coming_of}, {"k": "Capacity", **_parse(text, "capacity")})
+    return _decode({"Capacity": coming_of}, {"k": "Capacity", **_parse(text, "capacity")})
 
 
 def encode_foreseen(foreseen: Foreseen) -> str:
     """What a forecast said of a promise as JSON text, with its version."""
-    said = _slo_forecast_to_json(foreseen.said)
+    said = slo_forecast_to_json(foreseen.said)
     return _dump({"v": VERSION, "made_us": foreseen.made_us, "samples": foreseen.samples, "said": said})
 
 
 def decode_foreseen(text: str) -> Foreseen:
     """The value of `encode_foreseen`; `StoreError` where it cannot be read."""
-    return _decode({"Foreseen": _foreseen_of}, {"k": "Foreseen", **_parse(text, "forecast")})
+    return _decode({"Foreseen": foreseen_of}, {"k": "Foreseen", **_parse(text, "forecast")})
 
 
 def event_to_json(event: Event) -> Json:
@@ -178,17 +186,17 @@ def event_to_json(event: Event) -> Json:
                 "at_us": event.at_us,
                 "made_us": event.made_us,
                 "samples": event.samples,
-                "slos": [_slo_forecast_to_json(one) for one in event.slos],
+                "slos": [slo_forecast_to_json(one) for one in event.slos],
             }
         case RunOpened(at_us, run):
-            return {"v": 2, "k": "RunOpened", "at_us": at_us, "run": _plan_to_json(run)}
+            return {"v": 2, "k": "RunOpened", "at_us": at_us, "run": plan_to_json(run)}
         case CapacityChanged(at_us, capacity, coming):
             return {
                 "v": 2,
                 "k": "CapacityChanged",
                 "at_us": at_us,
-                "capacity": _capacity_to_json(capacity),
-                "coming": _coming_to_json(coming),
+                "capacity": capacity_to_json(capacity),
+                "coming": coming_to_json(coming),
             }
         case _:
             assert_never(event)
@@ -276,11 +284,11 @@ def decision_of(value: Json) -> Decision:
 
 
 _EVENTS: Mapping[str, Callable[[Json], Event]] = {
-    "CapacityChanged": lambda o: CapacityChanged(o["at_us"], _capacity_of(o["capacity"]), _coming_of(o)),
+    "CapacityChanged": lambda o: CapacityChanged(o["at_us"], capacity_of(o["capacity"]), coming_of(o)),
     "ForecastMade": lambda o: ForecastMade(
-        o["at_us"], o["made_us"], o["samples"], tuple(_slo_forecast_of(one) for one in o["slos"])
+        o["at_us"], o["made_us"], o["samples"], tuple(slo_forecast_of(one) for one in o["slos"])
     ),
-    "RunOpened": lambda o: RunOpened(o["at_us"], _plan_of(o["run"])),
+    "RunOpened": lambda o: RunOpened(o["at_us"], plan_of(o["run"])),
     "AttemptStarted": lambda o: AttemptStarted(o["at_us"], o["task_id"], o["attempt"]),
     "AttemptCheckpointed": lambda o: AttemptCheckpointed(o["at_us"], o["task_id"], o["attempt"], o["state"]),
     "AttemptSucceeded": lambda o: AttemptSucceeded(
@@ -357,144 +365,3 @@ def _storable(value: Json) -> Json:
     if isinstance(value, list | tuple):
         return [_storable(each) for each in value]
     return value
-
-
-def _capacity_to_json(capacity: Capacity) -> Json:
-    bins = [
-        {"bin_id": b.bin_id, "cpu_milli": b.cpu_milli, "memory_mib": b.memory_mib, "gpu_milli": b.gpu_milli}
-        for b in capacity.bins
-    ]
-    return {"bins": bins, "pools": capacity.pools}
-
-
-def _capacity_of(o: Json) -> Capacity:
-    bins = tuple(Bin(b["bin_id"], b["cpu_milli"], b["memory_mib"], tuple(b["gpu_milli"])) for b in o["bins"])
-    return Capacity(bins, _pools_of(o["pools"]))
-
-
-def _coming_to_json(coming: Coming) -> Json:
-    return [[at_us, _capacity_to_json(capacity)] for at_us, capacity in coming]
-
-
-def _coming_of(o: Json) -> Coming:
-    return tuple((at_us, _capacity_of(capacity)) for at_us, capacity in o.get("coming", ()))
-
-
-def _pools_of(o: Json) -> tuple[tuple[str, int], ...]:
-    return tuple((pool, units) for pool, units in o)
-
-
-def _slo_forecast_to_json(said: SloForecast) -> Json:
-    return {
-        "slo_id": said.slo_id,
-        "miss": said.miss,
-        "p50_us": said.p50_us,
-        "p90_us": said.p90_us,
-        "p99_us": said.p99_us,
-        "critical": said.critical,
-        "known": said.known,
-    }
-
-
-def _foreseen_of(o: Json) -> Foreseen:
-    return Foreseen(o["made_us"], o["samples"], _slo_forecast_of(o["said"]))
-
-
-def _slo_forecast_of(o: Json) -> SloForecast:
-    critical = tuple((task_id, share) for task_id, share in o["critical"])
-    return SloForecast(
-        o["slo_id"], o["miss"], o["p50_us"], o["p90_us"], o["p99_us"], critical, o.get("known", 1.0)
-    )
-
-
-def _plan_to_json(plan: RunPlan) -> Json:
-    return {
-        "run_id": plan.run_id,
-        "pipeline": plan.pipeline,
-        "market": plan.market,
-        "session": plan.session.isoformat(),
-        "pin": plan.pin,
-        "release_us": plan.release_us,
-        "replayed": plan.replayed,
-        "share": plan.share,
-        "tasks": [_task_to_json(task) for task in plan.tasks],
-        "slos": [
-            {
-                "slo_id": slo.slo_id,
-                "run_id": slo.run_id,
-                "name": slo.name,
-                "task_ids": slo.task_ids,
-                "deadline_us": slo.deadline_us,
-            }
-            for slo in plan.slos
-        ],
-    }
-
-
-def _plan_of(o: Json) -> RunPlan:
-    return RunPlan(
-        run_id=o["run_id"],
-        pipeline=o["pipeline"],
-        market=o["market"],
-        session=date.fromisoformat(o["session"]),
-        pin=o["pin"],
-        release_us=o["release_us"],
-        tasks=tuple(_task_of(task) for task in o["tasks"]),
-        slos=tuple(
-            SloPlan(s["slo_id"], s["run_id"], s["name"], tuple(s["task_ids"]), s["deadline_us"])
-            for s in o["slos"]
-        ),
-        replayed=o["replayed"],
-        share=o.get("share"),
-    )
-
-
-def _task_to_json(task: TaskPlan) -> Json:
-    demand = task.demand
-    return {
-        "task_id": task.task_id,
-        "run_id": task.run_id,
-        "job": task.job,
-        "tier": task.tier,
-        "demand": {
-            "cpu_milli": demand.cpu_milli,
-            "memory_mib": demand.memory_mib,
-            "gpu_milli": demand.gpu_milli,
-            "pools": demand.pools,
-        },
-        "after": task.after,
-        "release_us": task.release_us,
-        "deadline_us": task.deadline_us,
-        "timeout_us": task.timeout_us,
-        "retries": task.retries,
-        "backoff_us": task.backoff_us,
-        "typical_us": task.typical_us,
-        "cautious_us": task.cautious_us,
-        "late_us": task.late_us,
-        "checkpoint_every_us": task.checkpoint_every_us,
-        "ladder": task.ladder,
-    }
-
-
-def _task_of(o: Json) -> TaskPlan:
-    demand = o["demand"]
-    return TaskPlan(
-        task_id=o["task_id"],
-        run_id=o["run_id"],
-        job=o["job"],
-        tier=o["tier"],
-        demand=Demand(
-            demand["cpu_milli"], demand["memory_mib"], demand["gpu_milli"], _pools_of(demand["pools"])
-        ),
-        after=tuple(o["after"]),
-        release_us=o["release_us"],
-        deadline_us=o["deadline_us"],
-        timeout_us=o["timeout_us"],
-        retries=o["retries"],
-        backoff_us=o["backoff_us"],
-        typical_us=o["typical_us"],
-        cautious_us=o["cautious_us"],
-        late_us=o.get("late_us", 3 * o["cautious_us"] // 2),  # plans of before it was kept
-        checkpoint_every_us=o["checkpoint_every_us"],
-        ladder=tuple(o["ladder"]),
-    )
