@@ -1,202 +1,166 @@
-"""Nights of the context through the job itself: final tables, one quarantine, verdicts, and what a required dataset does."""
+"""A night's context data as a whole: what is silent, late or shifted; and what holds of every rule."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from datetime import date, timedelta
-from typing import Any
-
 import polars as pl
 import pytest
+from context_rows import CLEAN_BARS, PANEL, SESSIONS, S, made, scaled, verdict
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from prometheus.core.errors import DataError
-from prometheus.core.settings import load_settings
-from prometheus.core.time import TradingCalendar
-from prometheus.data_ingestion import jobs
-from prometheus.data_ingestion.datasets import DATASETS
-from prometheus.engines.outcome import degraded
-from prometheus.stores.desk import Desk
-from prometheus.stores.historical import HistoricalDb
-from prometheus.stores.runtime import RuntimeDb
-
-US = TradingCalendar("US_EQ")
-D1, D2, D3 = date(2008, 10, 9), date(2008, 10, 10), date(2008, 10, 13)
-SESSIONS = US.sessions(date(2008, 4, 1), D3)
-Night = Callable[..., dict[str, Any]]
-MakeDesk = Callable[..., Desk]
+from prometheus.data_ingestion.validation.context import (
+    NOTHING,
+    Beside,
+    ContextVerdict,
+)
+from prometheus.data_ingestion.validation.context_measures import LOOKBACK_SESSIONS
+from prometheus.data_ingestion.validation.context_rules import (
+    ACTIONS,
+    ContextLimits,
+)
 
 
-def currencies(until: date = D3, **spoilt: float) -> pl.DataFrame:
-    """Three rates on every session, with another one for a pair of the last."""
-    days = [day for day in SESSIONS if day <= until]
-    rows = pl.DataFrame({"date": days}).with_row_index("n").join(
-        pl.DataFrame({"instrument_id": ["EURGBP", "EURJPY", "EURUSD"], "base": [0.8, 130.0, 1.4]}), how="cross"
+def findings(found: ContextVerdict) -> list[tuple[str, str]]:
+    return [(each.name, each.weight) for each in found.findings]
+
+
+@pytest.mark.parametrize("dataset", ["ohlcv", "indices", "futures"])
+def test_a_daily_dataset_that_is_silent_tonight_degrades_it(dataset: str) -> None:
+    rows = made(dataset).filter(pl.col("date") < S)
+    found = verdict(dataset, rows)
+    assert findings(found) == [("silent", "degrades")]
+    assert f"the last are of {SESSIONS[-2]}" in found.findings[0].text
+    assert findings(verdict(dataset, rows, required=True)) == [("silent", "fails")]
+
+
+def test_a_feed_that_ended_long_ago_is_a_note() -> None:
+    rows = made("ohlcv").filter(pl.col("date") <= SESSIONS[80])
+    assert findings(verdict("ohlcv", rows)) == [("ended", "note")]
+
+
+@pytest.mark.parametrize("dataset", ["ohlcv", "indices", "futures"])
+def test_a_trading_day_without_any_row_degrades_the_nights_of_a_month(dataset: str) -> None:
+    rows = made(dataset)
+    assert findings(verdict(dataset, rows.filter(pl.col("date") != SESSIONS[-10]))) == [
+        ("missing_sessions", "degrades")
+    ]
+    assert findings(verdict(dataset, rows.filter(pl.col("date") != SESSIONS[-30]))) == []
+
+
+def test_a_series_is_late_by_its_own_habit() -> None:
+    rows = made("macro")
+    monthly = pl.DataFrame({"date": SESSIONS[5::21]}).select(
+        "date", pl.col("date").alias("row_date"), pl.lit("CPI_CORE").alias("series_id"),
+        pl.col("date").alias("period"), pl.lit(200.0).alias("value"), pl.lit("frames").alias("source"),
+        pl.lit(False).alias("synthetic"),
     )  # fmt: skip
-    rate = pl.col("base") * (1 + 0.01 * (pl.col("n") * 1.7 + pl.col("base")).sin())
-    for pair, value in spoilt.items():
-        at = (pl.col("instrument_id") == pair) & (pl.col("date") == until)
-        rate = pl.when(at).then(value).otherwise(rate)
-    return rows.select("date", pl.col("date").alias("row_date"), "instrument_id", rate.alias("rate"))
+    assert findings(verdict("macro", pl.concat([rows, monthly]))) == []
+    quiet = rows.filter((pl.col("series_id") != "VIX") | (pl.col("date") < SESSIONS[-5]))
+    late = verdict("macro", pl.concat([quiet, monthly]))
+    assert findings(late) == [("silent_series", "degrades")]
+    assert "VIX (5 sessions)" in late.findings[0].text
+    old = monthly.filter(pl.col("date").is_between(SESSIONS[0], SESSIONS[-44]))
+    assert "CPI_CORE (" in verdict("macro", pl.concat([rows, old])).findings[0].text
 
 
-def filings(day: date = D2, *, ended: date = date(2008, 9, 30)) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "date": [day],
-            "row_date": [day],
-            "instrument_id": ["MSFT"],
-            "concept": ["Assets"],
-            "period_start": pl.Series([None], dtype=pl.Date),
-            "period_end": [ended],
-            "value": [6.6e10],
-            "unit": ["USD"],
-            "form": ["10-Q"],
-            "accession": ["1"],
-        }
+@pytest.mark.parametrize("dataset", ["fx", "indices", "futures"])
+def test_a_session_of_standing_values_degrades(dataset: str) -> None:
+    rows = made(dataset)
+    old = rows.filter(pl.col("date") == SESSIONS[-2]).with_columns(
+        pl.lit(S).alias("date"), pl.lit(S).alias("row_date")
     )
+    found = verdict(dataset, pl.concat([rows.filter(pl.col("date") < S), old]))
+    assert findings(found) == [("standing_session", "degrades")]
 
 
-@pytest.fixture
-def staged(make_desk: MakeDesk) -> Callable[..., None]:
-    """Puts rows into staging tables, as an ingest job of that session would."""
-
-    def stage(session: date, frames: Mapping[str, pl.DataFrame], attempt: int = 1) -> None:
-        for dataset, frame in frames.items():
-            desk = make_desk(session, f"ingest_{dataset}", attempt=attempt)
-            rows = frame.with_columns(pl.lit("frames").alias("source"), pl.lit(False).alias("synthetic"))
-            held = set(desk.as_of(session).dates(DATASETS[dataset].staged)) - {session}
-            fresh = rows.filter(~pl.col("date").is_in(list(held)))
-            desk.writer.write_days(DATASETS[dataset].staged, fresh)
-
-    return stage
-
-
-@pytest.fixture
-def night(make_task: Callable[..., Any]) -> Night:
-    def run(session: date, **others: Any) -> dict[str, Any]:
-        done = jobs.validate_context(make_task(session, "validate_context", **others))
-        assert isinstance(done, dict)
-        json.dumps(done, allow_nan=False)
-        return done
-
-    return run
+def test_an_index_that_is_shifted_by_a_day_is_seen_beside_the_panel() -> None:
+    index = made("indices")
+    moves = index.filter(pl.col("instrument_id") == "SPX").select(
+        "date", pl.lit("X").alias("instrument_id"),
+        (pl.col("close") / pl.col("close").shift(1) - 1.0).fill_null(0.0).alias("ret_1d"),
+        pl.lit(1e9).alias("dollar_volume"),
+    )  # fmt: skip
+    assert verdict("indices", beside=Beside(moves, NOTHING.actions)).findings == ()
+    shifted = moves.with_columns(pl.col("ret_1d").shift(1).fill_null(0.0))
+    found = verdict("indices", beside=Beside(shifted, NOTHING.actions))
+    assert findings(found) == [("index_differs", "degrades")]
+    halved = moves.with_columns(pl.col("ret_1d") * 4)
+    assert "beta 4.00" in verdict("indices", beside=Beside(halved, NOTHING.actions)).findings[0].text
 
 
-def table(name: str) -> pl.DataFrame:
-    return HistoricalDb(load_settings().historical_path).as_of(D3, market="US_EQ").read(name)
+def test_a_required_dataset_of_which_half_is_bad_fails() -> None:
+    rows = made("macro")
+    bad = rows.with_columns(pl.when(pl.col("date") == S).then(-500.0).otherwise("value").alias("value"))
+    assert findings(verdict("macro", bad)) == [("quarantined", "degrades")]
+    assert findings(verdict("macro", bad, required=True)) == [("quarantined", "fails")]
 
 
-def quality(session: date) -> dict[str, str]:
-    rows = RuntimeDb(load_settings().runtime_url).rows("data_quality", as_of_date=session)
-    return {row["dataset"]: row["verdict"] for row in rows}
+# --- laws ---
 
 
-def test_the_first_night_judges_all_history_and_the_second_its_day(
-    staged: Callable[..., None], night: Night
-) -> None:
-    staged(D2, {"fx": currencies(D2), "facts": filings()})
-    first = night(D2)
-    assert (first["datasets"]["fx"]["days"], first["datasets"]["fx"]["verdict"]) == (len(SESSIONS) - 1, "ok")
-    assert first["datasets"]["facts"]["clean"] == 1
-    assert "macro" in first["absent"]
-    staged(D3, {"fx": currencies(D3)})
-    second = night(D3)
-    assert (second["datasets"]["fx"]["days"], second["datasets"]["fx"]["rows"]) == (1, 3)
-    assert table("fx_daily").columns == ["date", "instrument_id", "rate", "row_date", "source", "synthetic"]
-    assert table("fx_daily").height == 3 * len(SESSIONS)
-    assert quality(D3) == {"fx": "ok", "facts": "ok"}
+def faulty(dataset: str, places: list[int]) -> pl.DataFrame:
+    """A frame with faults at some rows, of the kinds that rules with a memory must judge alike by night and in bulk."""
+    rows = made(dataset).with_row_index("at")
+    hit = pl.col("at").is_in([place % rows.height for place in places])
+    column = {"ohlcv": "close", "indices": "close", "macro": "value", "fx": "rate", "texts": "body"}[dataset]
+    if dataset == "texts":
+        changed = pl.when(hit).then(pl.lit("words of one")).otherwise(column)
+    else:
+        changed = pl.when(hit).then(pl.col(column) * 0.5).otherwise(column)
+    damaged = rows.with_columns(changed.alias(column)).drop("at")
+    if "low" in rows.columns:
+        damaged = damaged.with_columns(pl.min_horizontal("low", "close").alias("low"))
+    gap = pl.col("date").is_in([SESSIONS[place % len(SESSIONS)] for place in places[::3]])
+    return damaged.filter(~gap | (pl.col("date") == S))
 
 
-def test_nights_one_by_one_and_one_bulk_load_give_the_same_rows(
-    staged: Callable[..., None],
-    night: Night,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Any,
-) -> None:
-    bad = currencies(D2, EURUSD=14.0)
-    for session in (D1, D2, D3):
-        rows = bad if session == D2 else currencies(session)
-        staged(session, {"fx": rows, **({"facts": filings(ended=D3)} if session == D2 else {})})
-        night(session)
-    nightly = {name: table(name) for name in ("fx_daily", "quarantine_context")}
-    nightly_quality = quality(D3)
-    monkeypatch.setenv("PROMETHEUS_HOME", str(tmp_path / "another"))
-    whole = pl.concat([bad, currencies(D3).filter(pl.col("date") == D3)])
-    staged(D3, {"fx": whole, "facts": filings(ended=D3)})
-    night(D3)
-    for name, rows in nightly.items():
-        assert table(name).equals(rows), name
-    assert nightly["quarantine_context"].select("dataset", "rule").rows() == [
-        ("facts", "filed_before_its_end"),
-        ("fx", "impossible_move"),
-    ]
-    assert quality(D3) == nightly_quality
+@settings(max_examples=settings().max_examples // 6)
+@given(
+    dataset=st.sampled_from(["ohlcv", "indices", "macro", "fx", "texts"]),
+    places=st.lists(st.integers(0, 700), max_size=8),
+    last=st.integers(LOOKBACK_SESSIONS, len(SESSIONS) - 1),
+)
+def test_a_night_judges_as_the_bulk_load_does(dataset: str, places: list[int], last: int) -> None:
+    rows = faulty(dataset, places)
+    beside = Beside(PANEL, NOTHING.actions)
+    night = SESSIONS[last]
+    known = rows.filter(pl.col("date") <= night)
+    seen = Beside(PANEL.filter(pl.col("date") <= night), NOTHING.actions)
+    bulk = verdict(dataset, beside=beside, rows=rows)
+    until = SESSIONS[: last + 1]
+    alone = verdict(
+        dataset, known, days=[night], session=night, sessions=until[-LOOKBACK_SESSIONS - 1 :], beside=seen
+    )
+    whole = verdict(dataset, known, days=until, session=night, sessions=until, beside=seen)
+    on_night = pl.col("date") == night
+    assert alone.clean.equals(bulk.clean.filter(on_night))
+    assert alone.quarantine.equals(bulk.quarantine.filter(on_night))
+    assert alone.findings == whole.findings
+    assert (alone.session_rows, alone.session_clean) == (whole.session_rows, whole.session_clean)
+    assert alone.session_quarantined == whole.session_quarantined
 
 
-def test_a_second_attempt_changes_nothing(staged: Callable[..., None], night: Night) -> None:
-    staged(D2, {"fx": currencies(D2, EURUSD=14.0), "facts": filings()})
-    night(D2)
-    before, rows = table("fx_daily"), table("quarantine_context")
-    assert rows.height == 1
-    night(D2, attempt=2)
-    settled = HistoricalDb(load_settings().historical_path).versions()
-    night(D2, attempt=3)
-    assert table("fx_daily").equals(before)
-    assert table("quarantine_context").equals(rows)
-    assert HistoricalDb(load_settings().historical_path).versions() == settled
+@settings(max_examples=settings().max_examples // 6)
+@given(
+    dataset=st.sampled_from(["ohlcv", "indices", "macro", "fx", "texts"]),
+    places=st.lists(st.integers(0, 700), max_size=8),
+    seed=st.integers(0, 99),
+)
+def test_the_order_of_the_rows_changes_nothing(dataset: str, places: list[int], seed: int) -> None:
+    rows = faulty(dataset, places)
+    rows = pl.concat([rows, rows.head(2)])
+    one = verdict(dataset, rows)
+    other = verdict(dataset, rows.sample(fraction=1.0, shuffle=True, seed=seed))
+    assert one.clean.equals(other.clean)
+    assert one.quarantine.equals(other.quarantine)
+    assert one.findings == other.findings
 
 
-def test_a_dataset_that_comes_later_does_not_wipe_the_quarantine_of_others(
-    staged: Callable[..., None], night: Night
-) -> None:
-    staged(D2, {"fx": currencies(D2, EURUSD=14.0)})
-    night(D2)
-    staged(D3, {"fx": currencies(D3), "facts": filings(D2, ended=D3)})
-    night(D3)
-    assert table("quarantine_context").select("date", "dataset", "rule").rows() == [
-        (D2, "facts", "filed_before_its_end"),
-        (D2, "fx", "impossible_move"),
-    ]
-
-
-def test_what_is_degraded_is_found_by_the_engines_of_the_night(
-    staged: Callable[..., None], night: Night, make_desk: MakeDesk
-) -> None:
-    staged(D2, {"fx": currencies(D2, EURUSD=14.0)})
-    done = night(D2)
-    assert done["datasets"]["fx"]["verdict"] == "degraded"
-    marks = degraded(make_desk(D2).runtime, D2, "US_EQ")
-    assert marks == ["fx: 1 of 3 rows of the session are quarantined: impossible_move 1"]
-
-
-def test_a_file_that_came_only_in_part_degrades_and_a_required_one_stops_the_night(
-    staged: Callable[..., None], night: Night
-) -> None:
-    whole = currencies(D2)
-    staged(D2, {"fx": whole.filter(pl.col("date") < US.previous_trading_day(D2, 4))})
-    assert night(D2)["datasets"]["fx"]["verdict"] == "degraded"
-    with pytest.raises(
-        DataError, match=r"context of 2008-10-10 cannot be used: fx: it has no rows for 5 sessions"
-    ):
-        night(D2, attempt=2, params={"required": ["fx"]})
-    assert quality(D2) == {"fx": "failed"}
-    with pytest.raises(DataError, match="macro has never come"):
-        night(D2, attempt=3, params={"required": ["macro"]})
-    staged(D2, {"fx": whole}, attempt=2)
-    assert night(D2, attempt=4, params={"required": ["fx"]})["datasets"]["fx"]["verdict"] == "ok"
-    assert quality(D2) == {"fx": "ok"}
-
-
-def test_parameters_that_cannot_be_used_are_named(night: Night) -> None:
-    with pytest.raises(DataError, match=r"no context dataset is named prices.*macro"):
-        night(D2, params={"required": ["prices"]})
-    with pytest.raises(DataError, match=r"`required` is 'fx'.*a list"):
-        night(D2, params={"required": "fx"})
-
-
-def test_a_night_without_any_context_says_what_is_absent(night: Night) -> None:
-    done = night(D2)
-    assert done["datasets"] == {}
-    assert set(done["absent"]) == set(DATASETS) - {"prices", "volumes"}
-    assert timedelta(days=1) + D1 == D2
+def test_a_limit_changes_what_is_suspected_and_an_unknown_one_is_named() -> None:
+    lenient = ContextLimits.from_params({"difference": 0.2, "action": 0.3})
+    rows = scaled(CLEAN_BARS, 0.85)
+    assert verdict("ohlcv", rows, beside=Beside(PANEL, NOTHING.actions), limits=lenient).counts == {}
+    with pytest.raises(DataError, match=r"'diference' is unknown.*difference"):
+        ContextLimits.from_params({"diference": 0.2})
+    assert "split" in ACTIONS

@@ -4,177 +4,37 @@ from __future__ import annotations
 
 import math
 from datetime import date, timedelta
-from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from context_rows import (
+    CLEAN_BARS,
+    CONTEXT,
+    LIMITS,
+    PANEL,
+    SESSIONS,
+    S,
+    first_of_session,
+    made,
+    panel_of,
+    planted,
+    scaled,
+    verdict,
+)
 
-from prometheus.core.errors import DataError
-from prometheus.core.time import TradingCalendar
 from prometheus.data_ingestion.datasets import DATASETS
 from prometheus.data_ingestion.own_rows import MAY_BE_ABSENT
 from prometheus.data_ingestion.validation.context import (
     NOTHING,
     Beside,
     ContextVerdict,
-    judge_context,
 )
-from prometheus.data_ingestion.validation.context_measures import LOOKBACK_SESSIONS
 from prometheus.data_ingestion.validation.context_rules import (
-    ACTIONS,
     ContextLimits,
     measured_rules,
     received_rules,
 )
 from prometheus.data_ingestion.validation.findings import quality_of
-
-US = TradingCalendar("US_EQ")
-S = date(2010, 6, 14)
-SESSIONS = US.sessions(date(2009, 10, 1), S)
-LIMITS = ContextLimits()
-NAMES = ("AAA1", "BBB2", "CCC3", "DHR")
-
-
-def wave(place: int, phase: int) -> float:
-    """A quiet, irregular move of a daily value: no randomness, nothing that repeats within a quarter."""
-    return 0.01 * math.sin(1.7 * place + phase) + 0.004 * math.cos(0.61 * place * (phase + 1))
-
-
-def levels(start: float, phase: int) -> list[float]:
-    found = [start]
-    for place in range(1, len(SESSIONS)):
-        found.append(found[-1] * math.exp(wave(place, phase)))
-    return found
-
-
-def daily(names: tuple[str, ...], start: float = 50.0) -> pl.DataFrame:
-    parts = [
-        pl.DataFrame({"date": SESSIONS, "name": [name] * len(SESSIONS), "level": levels(start, phase)})
-        for phase, name in enumerate(names)
-    ]
-    return pl.concat(parts).sort("date", "name")
-
-
-def bars(names: tuple[str, ...] = NAMES) -> pl.DataFrame:
-    level = pl.col("level")
-    return daily(names).select(
-        "date",
-        pl.col("name").alias("instrument_id"),
-        (level * 0.998).alias("open"),
-        (level * 1.01).alias("high"),
-        (level * 0.99).alias("low"),
-        level.alias("close"),
-        (1e6 + 1e3 * level).alias("volume"),
-    )
-
-
-def made(dataset: str) -> pl.DataFrame:
-    """A clean frame of `dataset` as it would be staged."""
-    match dataset:
-        case "ohlcv":
-            rows = bars()
-        case "indices":
-            rows = bars(("SPX", "IXIC"))
-        case "macro":
-            rows = daily(("VIX", "WTI", "UST_10Y"), 10.0).select(
-                "date",
-                pl.col("name").alias("series_id"),
-                pl.col("date").alias("period"),
-                pl.col("level").alias("value"),
-            )
-        case "fx":
-            rows = daily(("EURUSD", "EURGBP", "EURJPY"), 1.2).select(
-                "date", pl.col("name").alias("instrument_id"), pl.col("level").alias("rate")
-            )
-        case "futures":
-            rows = daily(("ES1", "NQ1")).select(
-                "date",
-                pl.col("name").alias("instrument_id"),
-                pl.col("level").alias("settle"),
-                pl.lit(0.001).alias("ret_1d"),
-                pl.lit(1e5).alias("volume"),
-            )
-        case "corporate_actions":
-            rows = pl.DataFrame(
-                {
-                    "date": [S] * 3,
-                    "instrument_id": ["AAA1", "BBB2", "CCC3"],
-                    "action": ["split", "dividend", "spin_off"],
-                    "ratio": [2.0, None, None],
-                    "amount": [None, 0.5, None],
-                }
-            )
-        case "facts":
-            rows = pl.DataFrame(
-                {
-                    "date": [S, S],
-                    "instrument_id": ["AAA1", "BBB2"],
-                    "concept": ["Assets", "NetIncomeLoss"],
-                    "period_start": [None, date(2010, 1, 1)],
-                    "period_end": [date(2010, 3, 31)] * 2,
-                    "value": [1e9, 1e7],
-                    "unit": ["USD", "USD"],
-                    "form": ["10-Q", "10-Q"],
-                    "accession": ["1", "2"],
-                }
-            )
-        case "texts":
-            rows = pl.DataFrame(
-                {
-                    "date": [SESSIONS[-2], S, S],
-                    "text_id": ["T1", "T2", "T3"],
-                    "instrument_id": ["AAA1", None, "CCC3"],
-                    "kind": ["news"] * 3,
-                    "title": ["one", "two", "three"],
-                    "body": ["words of one", "words of two", "words of three"],
-                }
-            )
-        case _:
-            rows = pl.DataFrame(
-                {
-                    "date": [S, S],
-                    "instrument_id": ["AAA1", "BBB2"],
-                    "issuer_id": ["I1", "I2"],
-                    "name": ["One", "Two"],
-                    "sector": ["Energy", None],
-                    "industry": [None, None],
-                }
-            )
-    columns = DATASETS[dataset].columns
-    return rows.with_columns(
-        pl.col("date").alias("row_date"), pl.lit("frames").alias("source"), pl.lit(False).alias("synthetic")
-    ).select(
-        "date",
-        *(pl.col(name).cast(kind) for name, kind in columns.items()),
-        "source",
-        "synthetic",
-    )
-
-
-def first_of_session(rows: pl.DataFrame) -> pl.Expr:
-    key = rows.columns[2]
-    named = rows.filter(pl.col("date") == S)[key][0]
-    return (pl.col("date") == S) & (pl.col(key) == named)
-
-
-def planted(dataset: str, **values: object) -> pl.DataFrame:
-    """The clean frame with other values in the session's first row."""
-    rows = made(dataset)
-    at = first_of_session(rows)
-    return rows.with_columns(
-        pl.when(at).then(pl.lit(value).cast(rows.schema[name])).otherwise(pl.col(name)).alias(name)
-        for name, value in values.items()
-    )
-
-
-def verdict(dataset: str, rows: pl.DataFrame | None = None, **others: Any) -> ContextVerdict:
-    given: dict[str, Any] = {"days": SESSIONS, "session": S, "sessions": SESSIONS, "limits": LIMITS} | others
-    return judge_context(dataset, made(dataset) if rows is None else rows, **given)
-
-
-CONTEXT = sorted(set(DATASETS) - {"prices", "volumes"})
 
 
 @pytest.mark.parametrize("dataset", CONTEXT)
@@ -374,35 +234,11 @@ def test_a_row_that_is_sent_twice_is_kept_once_and_contradictions_are_not(datase
 # --- raw bars beside the panel ---
 
 
-def panel_of(rows: pl.DataFrame, *, shift: float = 0.0) -> pl.DataFrame:
-    """The adjusted returns that belong to clean raw bars."""
-    growth = pl.col("close") / pl.col("close").shift(1).over("instrument_id")
-    return rows.sort("instrument_id", "date").select(
-        "date",
-        "instrument_id",
-        (growth - 1.0 + shift).fill_null(0.0).alias("ret_1d"),
-        (pl.col("close") * pl.col("volume") * 0.85).alias("dollar_volume"),
-    )
-
-
-def scaled(rows: pl.DataFrame, factor: float, name: str = "DHR", since: date = S) -> pl.DataFrame:
-    """`rows` with the prices of one instrument multiplied from a day on: an action that nobody adjusted."""
-    at = (pl.col("instrument_id") == name) & (pl.col("date") >= since)
-    return rows.with_columns(
-        pl.when(at).then(pl.col(price) * factor).otherwise(pl.col(price)).alias(price)
-        for price in ("open", "high", "low", "close")
-    )
-
-
 def action(
     kind: str, *, ratio: float | None = None, amount: float | None = None, day: date = S
 ) -> pl.DataFrame:
     row = {"date": [day], "instrument_id": ["DHR"], "action": [kind], "ratio": [ratio], "amount": [amount]}
     return pl.DataFrame(row, schema=NOTHING.actions.schema)
-
-
-CLEAN_BARS = made("ohlcv")
-PANEL = panel_of(CLEAN_BARS)
 
 
 @pytest.mark.parametrize(
@@ -537,151 +373,3 @@ def test_every_rule_that_is_declared_was_broken_above() -> None:
         for rule in (*received_rules(dataset, LIMITS), *measured_rules(dataset, LIMITS))
     }
     assert declared == {(dataset, rule) for dataset, _, rule in PLANTED} | elsewhere | twice
-
-
-# --- the session as a whole ---
-
-
-def findings(found: ContextVerdict) -> list[tuple[str, str]]:
-    return [(each.name, each.weight) for each in found.findings]
-
-
-@pytest.mark.parametrize("dataset", ["ohlcv", "indices", "futures"])
-def test_a_daily_dataset_that_is_silent_tonight_degrades_it(dataset: str) -> None:
-    rows = made(dataset).filter(pl.col("date") < S)
-    found = verdict(dataset, rows)
-    assert findings(found) == [("silent", "degrades")]
-    assert f"the last are of {SESSIONS[-2]}" in found.findings[0].text
-    assert findings(verdict(dataset, rows, required=True)) == [("silent", "fails")]
-
-
-def test_a_feed_that_ended_long_ago_is_a_note() -> None:
-    rows = made("ohlcv").filter(pl.col("date") <= SESSIONS[80])
-    assert findings(verdict("ohlcv", rows)) == [("ended", "note")]
-
-
-@pytest.mark.parametrize("dataset", ["ohlcv", "indices", "futures"])
-def test_a_trading_day_without_any_row_degrades_the_nights_of_a_month(dataset: str) -> None:
-    rows = made(dataset)
-    assert findings(verdict(dataset, rows.filter(pl.col("date") != SESSIONS[-10]))) == [
-        ("missing_sessions", "degrades")
-    ]
-    assert findings(verdict(dataset, rows.filter(pl.col("date") != SESSIONS[-30]))) == []
-
-
-def test_a_series_is_late_by_its_own_habit() -> None:
-    rows = made("macro")
-    monthly = pl.DataFrame({"date": SESSIONS[5::21]}).select(
-        "date", pl.col("date").alias("row_date"), pl.lit("CPI_CORE").alias("series_id"),
-        pl.col("date").alias("period"), pl.lit(200.0).alias("value"), pl.lit("frames").alias("source"),
-        pl.lit(False).alias("synthetic"),
-    )  # fmt: skip
-    assert findings(verdict("macro", pl.concat([rows, monthly]))) == []
-    quiet = rows.filter((pl.col("series_id") != "VIX") | (pl.col("date") < SESSIONS[-5]))
-    late = verdict("macro", pl.concat([quiet, monthly]))
-    assert findings(late) == [("silent_series", "degrades")]
-    assert "VIX (5 sessions)" in late.findings[0].text
-    old = monthly.filter(pl.col("date").is_between(SESSIONS[0], SESSIONS[-44]))
-    assert "CPI_CORE (" in verdict("macro", pl.concat([rows, old])).findings[0].text
-
-
-@pytest.mark.parametrize("dataset", ["fx", "indices", "futures"])
-def test_a_session_of_standing_values_degrades(dataset: str) -> None:
-    rows = made(dataset)
-    old = rows.filter(pl.col("date") == SESSIONS[-2]).with_columns(
-        pl.lit(S).alias("date"), pl.lit(S).alias("row_date")
-    )
-    found = verdict(dataset, pl.concat([rows.filter(pl.col("date") < S), old]))
-    assert findings(found) == [("standing_session", "degrades")]
-
-
-def test_an_index_that_is_shifted_by_a_day_is_seen_beside_the_panel() -> None:
-    index = made("indices")
-    moves = index.filter(pl.col("instrument_id") == "SPX").select(
-        "date", pl.lit("X").alias("instrument_id"),
-        (pl.col("close") / pl.col("close").shift(1) - 1.0).fill_null(0.0).alias("ret_1d"),
-        pl.lit(1e9).alias("dollar_volume"),
-    )  # fmt: skip
-    assert verdict("indices", beside=Beside(moves, NOTHING.actions)).findings == ()
-    shifted = moves.with_columns(pl.col("ret_1d").shift(1).fill_null(0.0))
-    found = verdict("indices", beside=Beside(shifted, NOTHING.actions))
-    assert findings(found) == [("index_differs", "degrades")]
-    halved = moves.with_columns(pl.col("ret_1d") * 4)
-    assert "beta 4.00" in verdict("indices", beside=Beside(halved, NOTHING.actions)).findings[0].text
-
-
-def test_a_required_dataset_of_which_half_is_bad_fails() -> None:
-    rows = made("macro")
-    bad = rows.with_columns(pl.when(pl.col("date") == S).then(-500.0).otherwise("value").alias("value"))
-    assert findings(verdict("macro", bad)) == [("quarantined", "degrades")]
-    assert findings(verdict("macro", bad, required=True)) == [("quarantined", "fails")]
-
-
-# --- laws ---
-
-
-def faulty(dataset: str, places: list[int]) -> pl.DataFrame:
-    """A frame with faults at some rows, of the kinds that rules with a memory must judge alike by night and in bulk."""
-    rows = made(dataset).with_row_index("at")
-    hit = pl.col("at").is_in([place % rows.height for place in places])
-    column = {"ohlcv": "close", "indices": "close", "macro": "value", "fx": "rate", "texts": "body"}[dataset]
-    if dataset == "texts":
-        changed = pl.when(hit).then(pl.lit("words of one")).otherwise(column)
-    else:
-        changed = pl.when(hit).then(pl.col(column) * 0.5).otherwise(column)
-    damaged = rows.with_columns(changed.alias(column)).drop("at")
-    if "low" in rows.columns:
-        damaged = damaged.with_columns(pl.min_horizontal("low", "close").alias("low"))
-    gap = pl.col("date").is_in([SESSIONS[place % len(SESSIONS)] for place in places[::3]])
-    return damaged.filter(~gap | (pl.col("date") == S))
-
-
-@settings(max_examples=settings().max_examples // 6)
-@given(
-    dataset=st.sampled_from(["ohlcv", "indices", "macro", "fx", "texts"]),
-    places=st.lists(st.integers(0, 700), max_size=8),
-    last=st.integers(LOOKBACK_SESSIONS, len(SESSIONS) - 1),
-)
-def test_a_night_judges_as_the_bulk_load_does(dataset: str, places: list[int], last: int) -> None:
-    rows = faulty(dataset, places)
-    beside = Beside(PANEL, NOTHING.actions)
-    night = SESSIONS[last]
-    known = rows.filter(pl.col("date") <= night)
-    seen = Beside(PANEL.filter(pl.col("date") <= night), NOTHING.actions)
-    bulk = verdict(dataset, beside=beside, rows=rows)
-    until = SESSIONS[: last + 1]
-    alone = verdict(
-        dataset, known, days=[night], session=night, sessions=until[-LOOKBACK_SESSIONS - 1 :], beside=seen
-    )
-    whole = verdict(dataset, known, days=until, session=night, sessions=until, beside=seen)
-    on_night = pl.col("date") == night
-    assert alone.clean.equals(bulk.clean.filter(on_night))
-    assert alone.quarantine.equals(bulk.quarantine.filter(on_night))
-    assert alone.findings == whole.findings
-    assert (alone.session_rows, alone.session_clean) == (whole.session_rows, whole.session_clean)
-    assert alone.session_quarantined == whole.session_quarantined
-
-
-@settings(max_examples=settings().max_examples // 6)
-@given(
-    dataset=st.sampled_from(["ohlcv", "indices", "macro", "fx", "texts"]),
-    places=st.lists(st.integers(0, 700), max_size=8),
-    seed=st.integers(0, 99),
-)
-def test_the_order_of_the_rows_changes_nothing(dataset: str, places: list[int], seed: int) -> None:
-    rows = faulty(dataset, places)
-    rows = pl.concat([rows, rows.head(2)])
-    one = verdict(dataset, rows)
-    other = verdict(dataset, rows.sample(fraction=1.0, shuffle=True, seed=seed))
-    assert one.clean.equals(other.clean)
-    assert one.quarantine.equals(other.quarantine)
-    assert one.findings == other.findings
-
-
-def test_a_limit_changes_what_is_suspected_and_an_unknown_one_is_named() -> None:
-    lenient = ContextLimits.from_params({"difference": 0.2, "action": 0.3})
-    rows = scaled(CLEAN_BARS, 0.85)
-    assert verdict("ohlcv", rows, beside=Beside(PANEL, NOTHING.actions), limits=lenient).counts == {}
-    with pytest.raises(DataError, match=r"'diference' is unknown.*difference"):
-        ContextLimits.from_params({"diference": 0.2})
-    assert "split" in ACTIONS
