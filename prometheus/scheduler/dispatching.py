@@ -25,6 +25,7 @@ from prometheus.scheduler.states import STARTING, StopCause
 from prometheus.scheduler.verbs import stop
 
 TIERS = (1, 2, 3)
+_TIER_GOES_FIRST = {tier: f"tier {tier} goes first" for tier in TIERS}  # causes of refusals
 
 
 def dispatch(books: Books) -> None:
@@ -239,18 +240,26 @@ def _dispatch(
 
 def _wall_off(books: Books, number_of_line: int, line: Line, wall: str) -> None:
     """Nothing of this line starts while `wall`, of a higher tier, waits for room."""
-    if books.walled.get(number_of_line) == wall:
+    cause = _TIER_GOES_FIRST[books.tasks[wall].plan.tier]
+    if books.walled.get(number_of_line) is cause:
         return  # all that stand in it know
     for entry, number in line:
         _refuse_for_higher(books, books.queues[number], entry[2], wall)
-    books.walled[number_of_line] = wall
+    books.walled[number_of_line] = cause
 
 
 def _refuse_for_higher(books: Books, queue: ReadyQueue, task_id: str, first: str) -> None:
-    if queue.told != first:
-        queue.told = first
-        said = f"Tier {books.tasks[first].plan.tier} goes first: {first} waits for room"
-        _refuse(books, books.tasks[task_id], first, said)
+    """Say that a higher tier goes first. Who of it stands at the front changes with every start, the reason does not."""
+    tier = books.tasks[first].plan.tier
+    cause = _TIER_GOES_FIRST[tier]
+    if queue.told is not cause:
+        queue.told = cause
+        _refuse(
+            books,
+            books.tasks[task_id],
+            cause,
+            f"Tier {tier} goes first: it waits for room ({first} was next)",
+        )
 
 
 def _refuse(books: Books, book: TaskBook, cause: object, reason: str) -> None:

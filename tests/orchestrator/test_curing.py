@@ -187,7 +187,7 @@ def test_an_instant_after_the_night_is_refused(tmp_path: Path) -> None:
         ("needs 2 of pool 'db': 1 of 2 free", "pool"),
         ("needs 1 core: 0 cores free", "room"),
         ("no bin has 1 core, 2 GiB free at once", "room"),
-        ("Tier 1 goes first: a waits for room", "tier"),
+        ("Tier 1 goes first: it waits for room (a was next)", "tier"),
         ("fits now, but cpu is kept for Tier 1 and earlier promises now", "reservation"),
         ("Tier 3 is held: 'ready' of us is missed with P 0.41 by the forecast of 21:00:00 UTC", "pressure"),
         ("who knows", "other"),

@@ -207,7 +207,7 @@ def test_nothing_of_a_lower_tier_starts_while_a_higher_one_waits_for_room() -> N
     assert started(first) == ["small"]
     refusals = {d.task_id: d.reason for d in first if isinstance(d, RefuseStart)}
     assert refusals[tid("wide")] == f"needs 2 cores: 1 core free; in use by {tid('small')}"
-    assert refusals[tid("low")] == f"Tier 1 goes first: {tid('wide')} waits for room"
+    assert refusals[tid("low")] == f"Tier 1 goes first: it waits for room ({tid('wide')} was next)"
     assert started(scheduler.handle([done("small")])) == ["wide"]
 
 
@@ -234,6 +234,18 @@ def test_a_refusal_is_said_once_while_its_cause_is_the_same() -> None:
     scheduler, first = opened(run_of(task("a"), task("b"), task("c")))
     assert len([d for d in first if isinstance(d, RefuseStart)]) == 1
     assert scheduler.handle([TimePassed(1), AttemptStarted(1, tid("a"), 1)]) == []
+
+
+def test_a_tier_that_is_walled_off_is_told_once_however_many_of_the_higher_one_start_meanwhile() -> None:
+    wides = [task(f"wide{n}", cpu=2) for n in range(3)]
+    scheduler, first = opened(run_of(task("small"), *wides, task("low", tier=3)))
+    said = f"Tier 1 goes first: it waits for room ({tid('wide0')} was next)"
+    assert [d.reason for d in first if isinstance(d, RefuseStart) and d.task_id == tid("low")] == [said]
+    for ended in ("small", "wide0"):  # "wide2" waits on
+        decisions = scheduler.handle([done(ended)])
+        assert not [d for d in decisions if isinstance(d, RefuseStart) and d.task_id == tid("low")]
+    scheduler.handle([done("wide1")])
+    assert started(scheduler.handle([done("wide2")])) == ["low"]
 
 
 def test_the_task_with_the_earliest_latest_start_goes_first_and_inherits_it_from_downstream() -> None:

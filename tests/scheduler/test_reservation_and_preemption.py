@@ -264,7 +264,9 @@ def test_while_tier_1_waits_for_room_nothing_lower_starts() -> None:
         at_us=1,
     )
     assert started(decisions) == []
-    assert set(refused(decisions).values()) == {f"Tier 1 goes first: {tid('wide')} waits for room"}
+    assert set(refused(decisions).values()) == {
+        f"Tier 1 goes first: it waits for room ({tid('wide')} was next)"
+    }
 
 
 def test_a_policy_without_preemption_leaves_everyone_alone() -> None:
