@@ -5,7 +5,9 @@ cap on the cores in use. Every part has the smallest cap under which its deadlin
 out late, its cap is raised and the schedule goes back to the instant at which that part began, by undoing what it did.
 
 Two plans that follow each other differ near their beginning, in the parts that have moved. As soon as the new one stands
-where the last one stood at the same instant, all that follows is the same, and is taken from there.
+where the last one stood at the same instant, all that follows is the same, and is taken from there. "Stands where" is what
+has not begun and what runs until when, as one 64-bit key. A stand of the last one counts only if what followed it did not
+depend on more: between the instants at which no part is halfway, none of its parts may have turned out late.
 """
 
 from __future__ import annotations
@@ -92,9 +94,8 @@ class Schedule:
         for end_us, number in running:
             key ^= hash((number, end_us))
         pending = 0  # tasks that have not begun, of parts that may turn out late
-        unlike = sum(
-            parts[one].startable for one in changed if one in parts
-        )  # the same of parts that have changed
+        # The same of parts that have changed: while there are any, the last schedule cannot be gone on with.
+        unlike = sum(parts[one].startable for one in changed if one in parts)
         clear_steps, is_spoilt = NO_KEY, False  # steps when it was clear; whether there was a return since
         while True:
             if not pending and len(steps_at) != clear_steps:
@@ -103,12 +104,8 @@ class Schedule:
                 if marks:
                     marks.clear()
                     undoable.clear()
-            if last is not None and not unlike and not is_spoilt:
-                place = bisect_left(last.at_us, at_us)
-                if place < len(last.at_us) and last.at_us[place] == at_us and last.keys[place] == key:
-                    for steps, taken in zip(self._steps, (last.at_us, last.used, last.keys), strict=True):
-                        steps.extend(taken[place:])
-                    return Trail(*self._steps, at_us)
+            if last is not None and not unlike and not is_spoilt and self._meets(last, at_us, key):
+                return Trail(*self._steps, at_us)
             key_before = NO_KEY if is_spoilt and len(steps_at) != clear_steps else key
             while coming and coming[0][0] <= at_us:
                 number = coming[0][1]
@@ -198,6 +195,15 @@ class Schedule:
                     waits[following] -= 1
                     if not waits[following]:
                         heappush(coming, (max(at_us, earliest[following]), following))
+
+    def _meets(self, last: Trail, at_us: int, key: int) -> bool:
+        """Whether the last schedule stood at this instant as this one does; the rest of it is then taken."""
+        place = bisect_left(last.at_us, at_us)
+        if place == len(last.at_us) or last.at_us[place] != at_us or last.keys[place] != key:
+            return False
+        for steps, taken in zip(self._steps, (last.at_us, last.used, last.keys), strict=True):
+            steps.extend(taken[place:])
+        return True
 
     def _go_back(self, part: int) -> _Mark:
         """Undo all since the first task of the part came."""
