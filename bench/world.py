@@ -113,6 +113,14 @@ def independent(count: int, dice: Dice) -> Iterator[Task]:
         yield dice.task(f"t{number}", 1 + number % 3, dice.rng.uniform(0, NIGHT_S))
 
 
+def hurried(count: int, dice: Dice) -> Iterator[Task]:
+    """Tasks that wait for nobody; those of Tier 1 have a deadline each."""
+    for number in range(count):
+        release_s = dice.rng.uniform(0, NIGHT_S)
+        more: Task = {} if number % 3 else {"deadline_s": round(release_s) + 2 * 3600}
+        yield dice.task(f"t{number}", 1 + number % 3, release_s, **more)
+
+
 def chain(count: int, dice: Dice) -> Iterator[Task]:
     """Each after the one before it, with a deadline on the last; a second each, so that a night is enough."""
     for number in range(count):
@@ -123,7 +131,7 @@ def chain(count: int, dice: Dice) -> Iterator[Task]:
         yield {**task, "duration_s": 1, "history_s": [1], "failures": []}
 
 
-WORLDS = {"markets": markets, "independent": independent, "chain": chain}
+WORLDS = {"markets": markets, "independent": independent, "hurried": hurried, "chain": chain}
 
 
 def write(file: IO[str], kind: str, count: int, seed: int, load: float) -> None:
