@@ -24,9 +24,10 @@ from prometheus.forecast.world import World
 from prometheus.orchestrator.simulation.simulate import Simulated
 from prometheus.orchestrator.simulation.workload import Workload, make_workload
 from prometheus.scheduler.core import Scheduler
+from prometheus.scheduler.decisions import Decision, StartAttempt
+from prometheus.scheduler.dispatching import ITS_WINDOW
 from prometheus.scheduler.events import CapacityChanged, Event, RunOpened
 from prometheus.scheduler.policies import POLICIES, RESERVING, Policy
-from prometheus.scheduler.reservation import BIN_US
 
 SOON_US = 6 * HOUR_US  # within which a task that fits a window must start
 ALONE = "tier 1 alone"
@@ -118,27 +119,40 @@ def play(kind: Kind, seed: int, policy: str) -> Played:
     )
 
 
+class _Watched(Scheduler):
+    """The scheduler, and the instants at which windows began: after a turn, or within it if their tasks then started."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__(0, policy)
+        self.begun: dict[str, int] = {}
+
+    def handle(self, events: Sequence[Event]) -> list[Decision]:
+        """One turn, looked at."""
+        decisions = super().handle(events)
+        for task_id in self.windows_begun():
+            self.begun.setdefault(task_id, self.now_us)
+        for decision in decisions:
+            if isinstance(decision, StartAttempt) and ITS_WINDOW in decision.reason:
+                self.begun.setdefault(decision.task_id, self.now_us)
+        return decisions
+
+
 def _watched(workload: Workload, policy: Policy) -> tuple[Simulated, Mapping[str, int]]:
-    """The night, and when the window of each task was first seen to have begun; it is looked at every five minutes."""
-    scheduler = Scheduler(0, policy)
+    """The night, and when the first window of each task that had one began."""
+    scheduler = _Watched(policy)
     world = World(workload.truths, workload.start_us, workload.checkpoint_overhead_us)
     events: Sequence[Event] = [
         CapacityChanged(workload.start_us, workload.capacity),
         RunOpened(workload.start_us, workload.plan),
     ]
-    begun: dict[str, int] = {}
-    for at_us in range(workload.start_us, workload.horizon_us + BIN_US, BIN_US):
-        run_ahead(scheduler, world, events, min(at_us, workload.horizon_us))
-        events = ()
-        for task_id in scheduler.windows_begun():
-            begun.setdefault(task_id, at_us)
+    run_ahead(scheduler, world, events, workload.horizon_us)
     unended = [
         task.task_id
         for task in workload.plan.tasks
         if task.task_id not in world.lives or world.lives[task.task_id].end_us is None
     ]
     states = {task_id: scheduler.task_state(task_id) for task_id in unended}
-    return Simulated(workload, world.lives, 0, 0, 0, (), states), begun
+    return Simulated(workload, world.lives, 0, 0, 0, (), states), scheduler.begun
 
 
 class Kept:

@@ -6,7 +6,7 @@ present bin, since it can be stopped at little loss. Tier 3 also keeps out of th
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from prometheus.core.instants import from_us
@@ -71,19 +71,35 @@ def watch(books: Books) -> None:
 
 
 def _blocks(books: Books, book: TaskBook) -> tuple[str, int] | None:
-    here, heeds_windows = books.now_us // BIN_US, book.plan.tier == 3
+    heeds_windows = book.plan.tier == 3
     name = kept_now(books, book, (), heeds_windows=heeds_windows)
     if name is not None:
-        return name, here
+        return name, books.now_us // BIN_US
+    return _blocks_later(books, book, heeds_windows=heeds_windows)
+
+
+def _blocks_later(books: Books, book: TaskBook, *, heeds_windows: bool) -> tuple[str, int] | None:
+    """What is kept from a task that could start now, before its time is over; nothing is from one that can make room."""
     if can_make_room(books, book):
         return None
+    here, own = books.now_us // BIN_US, book.plan.task_id
     return books.reservation.blocks(
         book.amounts,
         books.room.totals(),
         here + 1,
         bins_of(book) - 1,
         heeds_windows=heeds_windows,
-        own=book.plan.task_id,
+        own=own,
+    )
+
+
+def who_would_do(books: Books, book: TaskBook) -> Callable[[set[str]], bool] | None:
+    """A test whether a task could start in its window, which has begun, if these had ended; None if nobody's end helps."""
+    if _blocks_later(books, book, heeds_windows=True) is not None:
+        return None
+    demand = book.plan.demand
+    return lambda gone: (
+        kept_now(books, book, gone, heeds_windows=True) is None and books.room.fits_without(demand, gone)
     )
 
 

@@ -26,6 +26,7 @@ from prometheus.scheduler.verbs import stop
 
 TIERS = (1, 2, 3)
 _TIER_GOES_FIRST = {tier: f"tier {tier} goes first" for tier in TIERS}  # causes of refusals
+ITS_WINDOW = "its window has begun"  # why a task starts that may stand behind others
 
 
 def dispatch(books: Books) -> None:
@@ -41,6 +42,9 @@ def dispatch(books: Books) -> None:
         _dispatch(books, None, turn)
     else:
         turn.heeds_time = is_pressed or bool(books.accounts)
+        if policy.reserves and policy.preempts:
+            turn.heeds_time = True
+            _enter_windows(books, turn, is_early=True)
         for tier in TIERS:
             if tier == 3:
                 if policy.reserves and turn.room is None:
@@ -66,23 +70,36 @@ def dispatch(books: Books) -> None:
     books.answered_room = -1 if turn.has_more or turn.heeds_time else books.room.version
 
 
-def _enter_windows(books: Books, turn: _Turn) -> None:
-    """Start the tasks whose windows have begun, wherever they stand in their queues, or have room made for them."""
+def _enter_windows(books: Books, turn: _Turn, *, is_early: bool = False) -> None:
+    """Start the tasks whose windows have begun, wherever they stand in their queues, or have room made for them.
+
+    `is_early` is before higher tiers: as long as all that wait there can wait, first turns go first.
+    """
     admitting.watch(books)
+    if not books.reservation.windows or (is_early and _is_in_a_hurry(books)):
+        return
     for book in windows.due(books):
         task_id, demand = book.plan.task_id, book.plan.demand
+        if is_early and not windows.is_first_turn(books, book):
+            continue
         if turn.stops(demand) is not None or pressing.why_held(books, book) is not None:
             continue
         place = books.room.find(demand)
         if place is not None and admitting.what_is_kept(books, book) is None:
             if not pressing.skips(books, book):
-                start(books, book, place)
+                start(books, book, place, ITS_WINDOW)
             turn.has_more = True  # others may use now what its window kept
         elif windows.has_begun(books, book):  # still, after a new plan
             for victim in victims_for_window(books, book):
                 stop(books, victim, StopCause.PREEMPTED, f"makes room for {task_id}, whose window has begun")
                 turn.has_more = True
     books.line_up()
+
+
+def _is_in_a_hurry(books: Books) -> bool:
+    """Whether the most urgent ready task of a higher tier cannot wait."""
+    lines = [books.lines.get(tier) for tier in (1, 2)]
+    return any(line and not windows.can_wait(books, books.tasks[line[0][0][2]]) for line in lines)
 
 
 def _dispatch_behind(books: Books, turn: _Turn) -> None:
@@ -192,6 +209,7 @@ def _dispatch(
     queues, tasks, answer_of = books.queues, books.tasks, books.room.answer
     has_lower, reserves = tier in (1, 2), books.policy.reserves and tier in (2, 3)
     is_walled = bool(turn.pools)
+    may_wait = tier == 1 and books.policy.preempts and not pressing.level_of(books)
     may_be_held = tier == 3 and pressing.level_of(books) > 0
     books.walled.pop(number_of_line, None)
     place_in_line = 0
@@ -219,6 +237,12 @@ def _dispatch(
                 _refuse_for_room(books, tasks[entry[2]], answer)
             continue
         book = tasks[entry[2]]
+        if may_wait and (first := windows.stands_before(books, book)) is not None:
+            queue.told = first
+            said = f"fits and can wait, and would take what the plan leaves for the first turn of {first}"
+            _refuse(books, book, first, said)
+            books.alarms.set("slack", entry[2], book.latest_start_us - books.policy.hard_us + 1)
+            continue
         assert type(answer) is Place, f"{answer} is neither a place nor a shortage"
         if reserves:
             had_window = entry[2] in books.reservation.windows
@@ -276,7 +300,7 @@ def _refuse_for_room(books: Books, book: TaskBook, shortage: Shortage) -> None:
         _refuse(books, book, shortage, reason)
 
 
-def start(books: Books, book: TaskBook, place: Place) -> None:
+def start(books: Books, book: TaskBook, place: Place, its_turn: str = "first in its queue") -> None:
     """Order the next attempt of a ready task."""
     plan = book.plan
     task_id, tier = plan.task_id, plan.tier
@@ -293,7 +317,7 @@ def start(books: Books, book: TaskBook, place: Place) -> None:
         account.begin(task_id, books.now_us, plan.demand.cpu_milli, plan.typical_us)
     move(books, book, STARTING, "")
     if book.latest_start_us >= NEVER_US:
-        reason = f"Tier {tier}, first in its queue, and it fits"
+        reason = f"Tier {tier}, {its_turn}, and it fits"
     else:
         slack_min = (book.latest_start_us - books.now_us) // 60_000_000
         reason = f"Tier {tier}, {slack_min} min before its latest start, and it fits"

@@ -5,7 +5,8 @@ since they began, or since their last checkpoint, times cores). They are taken o
 that turned out superfluous are dropped, the dearest first (as Kueue does). Of several bins the one whose victims lose
 least is chosen. A victim that checkpoints is stopped just after it has saved, where there is time to wait for that.
 
-For a window, only Tier 3 tasks that checkpoint make room, each just after it has saved, and none that has not saved since
+For a window, only Tier 3 tasks that checkpoint make room. For a task's first turn they do so at once, or within five
+minutes where they save by then. For a later turn each does just after it has saved, and none that has not saved since
 it began: everybody gets on with its work between two stops.
 """
 
@@ -19,9 +20,12 @@ from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.policies import Policy
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.states import TaskState
-from prometheus.scheduler.windows import can_make_room
+from prometheus.scheduler.windows import can_make_room, is_first_turn
 
 FRESH_US = 2 * MINUTE_US  # who saved so lately loses next to nothing
+BRIEF_US = (
+    5 * MINUTE_US
+)  # worth waiting for a save; who began so lately is let be, or two could stop each other for ever
 
 
 def victims_for(books: Books, book: TaskBook, *, is_desperate: bool = False) -> list[TaskBook]:
@@ -61,26 +65,27 @@ def victims_for(books: Books, book: TaskBook, *, is_desperate: bool = False) -> 
 
 def victims_for_window(books: Books, book: TaskBook) -> list[TaskBook]:
     """Who must end now for a Tier 3 task to start in its window, which has begun."""
-    demand, policy = book.plan.demand, books.policy
-    if not policy.preempts:
-        return []
-    can_wait = can_make_room(books, book)
-
-    def fits(gone: set[str]) -> bool:
-        kept = admitting.kept_now(books, book, gone, heeds_windows=False)
-        return kept is None and books.room.fits_without(demand, gone)
-
-    if fits(books.stopping()):
+    policy = books.policy
+    would_do = admitting.who_would_do(books, book) if policy.preempts else None
+    if would_do is None or would_do(books.stopping()):
         return []
     candidates = []
+    is_first, can_wait = is_first_turn(books, book), can_make_room(books, book)
     for task_id in books.holding:
         other = books.tasks[task_id]
-        if other.plan.tier == 3 and other.state is TaskState.RUNNING and other.saved_us is not None:
-            began_us = other.attempt_started_us
-            assert began_us is not None, f"{task_id} saved before it began"
-            if not can_wait or books.now_us - began_us >= policy.slice_us:
+        if other.plan.tier != 3 or other.state is not TaskState.RUNNING or not can_make_room(books, other):
+            continue
+        assert other.attempt_started_us is not None, f"{task_id} runs and has not begun"
+        ran_us = books.now_us - other.attempt_started_us
+        if is_first:
+            if ran_us >= BRIEF_US:
                 candidates.append(other)
-    chosen = _choose(books, candidates, fits)
+        elif other.saved_us is not None and (not can_wait or ran_us >= policy.slice_us):
+            candidates.append(other)
+    chosen = _choose(books, candidates, would_do)
+    if is_first:
+        by_us = books.now_us + BRIEF_US
+        return _now(books, chosen, [one for one in chosen if not _saves_by(books, one, by_us)])
     return _now(books, chosen, [one for one in chosen if _has_just_saved(books, one)])
 
 

@@ -5,14 +5,22 @@ is behind its share. A window is the earliest stretch in which the task fits bes
 tasks and the windows of those that have waited longer. It is as long as the task's q90; for one that can checkpoint it is
 an hour, after which it may have to make room again. No other Tier 3 task may take room there, and when the window begins,
 those that checkpoint make room for its task.
+
+A window that is the first turn of its task means more. It is looked for before others; while Tier 1 and 2 can wait, its
+task starts before theirs; and Tier 1 then keeps to its plan there, where else it starts whatever fits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus.scheduler.books import Books, TaskBook
-from prometheus.scheduler.reservation import BIN_US
+from prometheus.scheduler.reservation import BIN_US, Amounts
+from prometheus.scheduler.rules import NEVER_US
+from prometheus.scheduler.unfinished import left_us, planned_us
 
 WITHIN_BINS = 12 * 24  # a window further off than a day is no help
+LOOKED_AT = 4  # of a queue, times the number of windows: those that have run before may stand in front
 
 
 def can_make_room(books: Books, book: TaskBook) -> bool:
@@ -32,16 +40,56 @@ def stretch_of(books: Books, book: TaskBook) -> int:
     return bins_of(book)
 
 
-def earliest_stretch(books: Books, book: TaskBook, within: int = WITHIN_BINS) -> int | None:
-    """The first bin from which on it would fit for a window's length; None if there is none so soon."""
+def earliest_stretch(
+    books: Books, book: TaskBook, outrun: Sequence[tuple[Amounts, int]] = (), within: int = WITHIN_BINS
+) -> int | None:
+    """The first bin from which on it would fit for a window's length; None if there is none so soon.
+
+    `outrun` is what `outrunning` found.
+    """
     here = first = books.now_us // BIN_US
     count, capacity = stretch_of(books, book), books.room.totals()
     while first < here + within:
         blocked = books.reservation.blocks(book.amounts, capacity, first, count, heeds_windows=True)
-        if blocked is None:
+        if blocked is not None:
+            first = blocked[1] + 1
+        elif any(first < until for _, until in outrun) and not _fits_beside(books, book, outrun, first):
+            first += 1
+        else:
             return first
-        first = blocked[1] + 1
     return None
+
+
+def outrunning(books: Books) -> list[tuple[Amounts, int]]:
+    """What lower tasks hold that are promised no room and make none, for they run beyond their q90; until which bin."""
+    here, promises = books.now_us // BIN_US, books.reservation.promises
+    found = []
+    for task_id in books.holding:
+        book = books.tasks[task_id]
+        if book.plan.tier == 1 or (book.plan.tier == 3 and can_make_room(books, book)):
+            continue
+        if task_id not in promises or promises[task_id][2] <= here:
+            found.append((book.amounts, _ends_us(books, book) // BIN_US + 1))
+    return found
+
+
+def _ends_us(books: Books, book: TaskBook) -> int:
+    """When what runs should end."""
+    began_us = books.now_us if book.attempt_started_us is None else book.attempt_started_us
+    return books.now_us + left_us(book, books.now_us - began_us)
+
+
+def _fits_beside(books: Books, book: TaskBook, outrun: Sequence[tuple[Amounts, int]], place: int) -> bool:
+    """Whether it fits in one bin beside all else and those that outrun what was promised to them."""
+    more = dict(book.amounts)
+    for amounts, until in outrun:
+        if place < until:
+            for name, amount in amounts:
+                if name in more:
+                    more[name] += amount
+    blocked = books.reservation.blocks(tuple(more.items()), books.room.totals(), place, 1, heeds_windows=True)
+    totals = books.room.totals()
+    return blocked is None and all(amount <= totals.get(name, 0) for name, amount in more.items())
 
 
 def open_windows(books: Books) -> None:
@@ -50,22 +98,73 @@ def open_windows(books: Books) -> None:
     for task_id in list(reservation.windows):
         reservation.close_window(task_id)
     waiting = [
-        (-1 if _is_owed(books, task_id) else books.tasks[task_id].ready_us, task_id)
+        (_turn_of(books, task_id), task_id)
         for queue in books.queues.values()
         if policy.windows and queue.tier == 3
-        for task_id in queue.leading(policy.windows, books.tasks)
+        for task_id in queue.leading(LOOKED_AT * policy.windows, books.tasks)
         if _due_us(books, task_id) <= books.now_us
     ]
     here = books.now_us // BIN_US
+    outrun = outrunning(books) if waiting else []
     for _, task_id in sorted(waiting):
         book = books.tasks[task_id]
-        first = earliest_stretch(books, book)
+        first = earliest_stretch(books, book, outrun)
         if first is not None:
             reservation.open_window(task_id, book.amounts, first, stretch_of(books, book))
             if first > here:
                 books.alarms.set("window", task_id, first * BIN_US)
             if len(reservation.windows) == policy.windows:
                 break
+
+
+def _turn_of(books: Books, task_id: str) -> tuple[int, int]:
+    """Whose window is looked for first: a backfill's that is behind, then a first turn's, then that of the longest wait."""
+    book = books.tasks[task_id]
+    if _is_owed(books, task_id):
+        return 0, 0
+    return 1 if is_first_turn(books, book) else 2, book.ready_us
+
+
+def is_first_turn(books: Books, book: TaskBook) -> bool:
+    """Whether it has never begun and has waited too long: its window then means more than that of others."""
+    return not book.attempts and books.now_us - book.ready_us > books.policy.patience_us
+
+
+def can_wait(books: Books, book: TaskBook) -> bool:
+    """Whether a task of a higher tier has so much time to its deadlines that it would stop nobody."""
+    return books.policy.hard_us <= book.latest_start_us - books.now_us and book.latest_start_us < NEVER_US
+
+
+def stands_before(books: Books, book: TaskBook) -> str | None:
+    """The task that may have its first turn in a window of which a Tier 1 task that can wait would take too much.
+
+    That is more than the plan, beside which the window lies, lets all of Tier 1 have when the window begins.
+    """
+    windows, here = books.reservation.windows, books.now_us // BIN_US
+    if not windows or not can_wait(books, book):
+        return None
+    end = (books.now_us + planned_us(book.plan, books.policy)) // BIN_US
+    for task_id, (amounts, first, last) in windows.items():
+        if here < last and first <= end and is_first_turn(books, books.tasks[task_id]):
+            place = max(first, here)
+            taken = _by_tier_1(books, place)
+            for name, amount in book.amounts:
+                taken[name] = taken.get(name, 0) + amount
+            planned = books.reservation.planned
+            if any(taken.get(name, 0) > planned.get(name, {}).get(place, 0) for name, _ in amounts):
+                return task_id
+    return None
+
+
+def _by_tier_1(books: Books, place: int) -> dict[str, int]:
+    """What those of Tier 1 that run now will still hold when a bin begins."""
+    is_now, taken = place <= books.now_us // BIN_US, dict[str, int]()
+    for task_id in books.holding:
+        book = books.tasks[task_id]
+        if book.plan.tier == 1 and (is_now or _ends_us(books, book) > place * BIN_US):
+            for name, amount in book.amounts:
+                taken[name] = taken.get(name, 0) + amount
+    return taken
 
 
 def next_due_us(books: Books) -> int | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 from nights import tid
 from tiers import LATE, begun, due_with, made_room, night, opens, refused, started, stopped, timed, turn
 
 from prometheus.core.instants import HOUR_US, MINUTE_US
-from prometheus.scheduler.decisions import StopAttempt
+from prometheus.scheduler.decisions import StartAttempt, StopAttempt
 from prometheus.scheduler.events import (
     AttemptCheckpointed,
     AttemptFailed,
     AttemptStarted,
+    AttemptSucceeded,
     Event,
     Failure,
     TaskAsked,
@@ -37,67 +39,121 @@ def test_a_wide_task_that_has_waited_three_hours_gets_a_window_that_smaller_ones
     )
 
 
-def test_an_open_window_keeps_out_what_can_checkpoint_too_and_closes_when_its_task_leaves() -> None:
-    scheduler = night(timed("busy", minutes=235, tier=2, cpu=2), timed("wide", minutes=60, tier=3, cpu=4))
-    turn(scheduler, *begun("busy"))
-    late_us = 241 * MINUTE_US  # busy runs longer than was promised to it, in what is the wide task's window
-    small = timed("small", tier=3, checkpoint_every_us=MINUTE_US, run="late.2026-03-02")
-    assert "small" in refused(opens(scheduler, small, at_us=late_us))
-    gone = turn(scheduler, TaskAsked(late_us, tid("wide"), Verb.CANCEL, "no more", "ann"))
-    assert started(gone) == ["small"]
-
-
 def saving(job: str, cpu: float = 4, **fields: object) -> TaskPlan:
     """A Tier 3 task of ten hours that saves its work every quarter of an hour."""
     return timed(job, minutes=600, tier=3, cpu=cpu, checkpoint_every_us=15 * MINUTE_US, **fields)  # type: ignore[arg-type]
 
 
-def test_when_a_window_begins_what_checkpoints_makes_room_just_after_it_has_saved() -> None:
-    scheduler = night(saving("low"), timed("waits", minutes=60, tier=3, cpu=2))
-    turn(scheduler, *begun("low"))
-    turn(scheduler, AttemptCheckpointed(170 * MINUTE_US, tid("low"), 1, "null"))
-    assert stopped(turn(scheduler, TimePassed(181 * MINUTE_US))) == [], "it saved eleven minutes ago"
-    decisions = turn(scheduler, AttemptCheckpointed(185 * MINUTE_US, tid("low"), 1, "null"))
-    (stop,) = [d for d in decisions if isinstance(d, StopAttempt)]
-    assert (stop.task_id, stop.reason) == (
-        tid("low"),
-        f"makes room for {tid('waits')}, whose window has begun",
-    )
-    assert started(made_room(scheduler, decisions, 185 * MINUTE_US)) == ["waits"]
+def saves(job: str, at_min: int) -> AttemptCheckpointed:
+    return AttemptCheckpointed(at_min * MINUTE_US, tid(job), 1, "null")
 
 
-def test_who_has_not_saved_since_it_began_and_tier_2_and_what_cannot_checkpoint_make_no_room_for_a_window() -> (
-    None
-):
-    for low, saves in (
-        (saving("low"), False),
-        (timed("low", minutes=600, tier=2, cpu=4, checkpoint_every_us=15 * MINUTE_US), True),
-        (timed("low", minutes=600, tier=3, cpu=4), False),
+def test_an_open_window_keeps_out_what_can_checkpoint_too_and_closes_when_its_task_leaves() -> None:
+    scheduler = night(saving("low", cpu=2), timed("wide", minutes=60, tier=3, cpu=4, release_us=1))
+    turn(scheduler, *begun("low"), TimePassed(1))
+    turn(scheduler, saves("low", 169))
+    turn(scheduler, TimePassed(182 * MINUTE_US))  # the window begins, and "low" will save in two minutes
+    small = timed("small", tier=3, checkpoint_every_us=MINUTE_US, run="late.2026-03-02")
+    assert "small" in refused(opens(scheduler, small, at_us=183 * MINUTE_US))
+    gone = turn(scheduler, TaskAsked(183 * MINUTE_US, tid("wide"), Verb.CANCEL, "no more", "ann"))
+    assert started(gone) == ["small"]
+
+
+def test_a_window_does_not_begin_while_one_that_outruns_what_was_promised_to_it_holds_the_room() -> None:
+    """Meanwhile who can make room uses what is free, and who cannot keeps out of the window that comes."""
+    scheduler = night(timed("busy", minutes=235, tier=2, cpu=2), timed("wide", minutes=60, tier=3, cpu=4))
+    turn(scheduler, *begun("busy"))
+    turn(scheduler, TimePassed(236 * MINUTE_US))
+    assert scheduler.windows_begun() == []
+    late_us = 241 * MINUTE_US
+    long = timed("long", tier=3, run="late.2026-03-02")
+    small = timed("small", tier=3, checkpoint_every_us=MINUTE_US, run="late.2026-03-02")
+    decisions = opens(scheduler, long, small, at_us=late_us)
+    assert (started(decisions), list(refused(decisions))) == (["small"], ["long"])
+    assert scheduler.windows_begun() == []
+
+
+def test_for_a_first_turn_what_checkpoints_makes_room_at_once_or_when_it_saves_within_five_minutes() -> None:
+    for saved_min, is_stopped_at_once in ((None, True), (171, True), (169, False)):
+        scheduler = night(saving("low"), timed("waits", minutes=60, tier=3, cpu=2, release_us=1))
+        turn(scheduler, *begun("low"), TimePassed(1))
+        if saved_min is not None:
+            turn(scheduler, saves("low", saved_min))
+        at_us = 182 * MINUTE_US
+        decisions = turn(scheduler, TimePassed(at_us))
+        assert stopped(decisions) == (["low"] if is_stopped_at_once else [])
+        if not is_stopped_at_once:
+            at_us = 184 * MINUTE_US
+            decisions = turn(scheduler, saves("low", 184))
+        (stop,) = [d for d in decisions if isinstance(d, StopAttempt)]
+        assert stop.reason == f"makes room for {tid('waits')}, whose window has begun"
+        (start,) = [d for d in made_room(scheduler, decisions, at_us) if isinstance(d, StartAttempt)]
+        assert (start.task_id, start.reason) == (tid("waits"), "Tier 3, its window has begun, and it fits")
+
+
+def test_who_began_less_than_five_minutes_ago_makes_no_room_for_a_first_turn() -> None:
+    """Of two that take each other's room one must get on, or they would do so for ever."""
+    scheduler = night(timed("busy", minutes=240, tier=2, cpu=2), timed("waits", tier=3, cpu=4))
+    turn(scheduler, *begun("busy"))
+    at_us = 237 * MINUTE_US
+    assert started(opens(scheduler, saving("low", cpu=2, run=LATE), at_us=at_us)) == ["low"]
+    ended = [AttemptStarted(at_us, f"{LATE}.low", 1), AttemptSucceeded(at_us, tid("busy"), 1)]
+    assert stopped(turn(scheduler, *ended)) == []
+    assert stopped(turn(scheduler, TimePassed(241 * MINUTE_US))) == []
+    assert stopped(turn(scheduler, TimePassed(242 * MINUTE_US))) == ["low"]
+
+
+def test_tier_2_and_what_cannot_checkpoint_make_no_room_for_a_window() -> None:
+    for low in (
+        timed("low", minutes=600, tier=2, cpu=4, checkpoint_every_us=15 * MINUTE_US),
+        timed("low", minutes=600, tier=3, cpu=4),
     ):
         scheduler = night(low, timed("waits", minutes=60, tier=3, cpu=2, release_us=1))
         turn(scheduler, *begun("low"), TimePassed(1))
-        turn(scheduler, TimePassed(181 * MINUTE_US))
-        facts: list[Event] = [TimePassed(185 * MINUTE_US)]
-        if saves:
-            facts.append(AttemptCheckpointed(185 * MINUTE_US, tid("low"), 1, "null"))
+        facts: list[Event] = [TimePassed(182 * MINUTE_US)]
+        if low.checkpoint_every_us is not None:
+            facts.append(saves("low", 182))
         assert stopped(turn(scheduler, *facts)) == []
 
 
-def test_of_two_that_checkpoint_one_runs_an_hour_before_it_makes_room_for_the_other() -> None:
+def test_for_a_later_turn_one_runs_an_hour_and_makes_room_just_after_it_has_saved() -> None:
     scheduler = night(saving("first"), saving("second", release_us=1))
     turn(scheduler, *begun("first"), TimePassed(1))
-    turn(scheduler, TimePassed(181 * MINUTE_US))
-    saved = turn(scheduler, AttemptCheckpointed(185 * MINUTE_US, tid("first"), 1, "null"))
-    assert stopped(saved) == ["first"]
-    assert started(made_room(scheduler, saved, 185 * MINUTE_US)) == ["second"]
-    turn(scheduler, AttemptStarted(185 * MINUTE_US, tid("second"), 1))
+    turn(scheduler, saves("first", 171))
+    at_us = 182 * MINUTE_US
+    assert started(made_room(scheduler, turn(scheduler, TimePassed(at_us)), at_us)) == ["second"]
+    turn(scheduler, AttemptStarted(at_us, tid("second"), 1))
     # "first" waits anew, for it had its turn; three hours later it has a window, and "second" has had its hour.
-    quiet = turn(scheduler, AttemptCheckpointed(200 * MINUTE_US, tid("second"), 1, "null"))
-    assert stopped(quiet) == []
-    turn(scheduler, TimePassed(366 * MINUTE_US))
-    assert stopped(turn(scheduler, AttemptCheckpointed(380 * MINUTE_US, tid("second"), 1, "null"))) == [
-        "second"
-    ]
+    assert stopped(turn(scheduler, saves("second", 200))) == []
+    assert stopped(turn(scheduler, TimePassed(366 * MINUTE_US))) == [], "it saved long ago"
+    assert stopped(turn(scheduler, saves("second", 380))) == ["second"]
+
+
+@pytest.mark.parametrize("has_deadline", [True, False])
+def test_tier_1_that_can_wait_keeps_to_its_plan_in_the_window_of_a_first_turn(has_deadline: bool) -> None:
+    """Eight hours of Tier 1 in 24, planned one after the other. Of one without a deadline nobody knows that it can wait."""
+    deadline_us = 24 * HOUR_US if has_deadline else None
+    closes = [timed(f"close{i}", cpu=1, deadline_us=deadline_us, run=LATE) for i in range(8)]
+    scheduler = night(timed("busy", minutes=235, tier=2, cpu=2), timed("wide", tier=3, cpu=3))
+    turn(scheduler, *begun("busy"))
+    for hour in (0, 1):
+        at_us = (100 + 60 * hour) * MINUTE_US
+        ended = [AttemptSucceeded(at_us, f"{LATE}.close{2 * hour - 2 + i}", 1) for i in range(2) if hour]
+        decisions = turn(scheduler, *ended) if hour else opens(scheduler, *closes, at_us=at_us)
+        assert started(decisions) == [f"close{2 * hour}", f"close{2 * hour + 1}"], "whatever fits starts"
+        turn(scheduler, *[AttemptStarted(at_us, f"{LATE}.close{2 * hour + i}", 1) for i in range(2)])
+    turn(scheduler, TimePassed(182 * MINUTE_US))
+    at_us = 220 * MINUTE_US
+    decisions = turn(scheduler, *[AttemptSucceeded(at_us, f"{LATE}.close{i}", 1) for i in (2, 3)])
+    if not has_deadline:
+        assert started(decisions) == ["close4", "close5"]
+        return
+    assert started(decisions) == ["close4"]
+    assert {job: why for job, why in refused(decisions).items() if job != "wide"} == {
+        "close5": f"fits and can wait, and would take what the plan leaves for the first turn of {tid('wide')}"
+    }
+    turn(scheduler, AttemptStarted(at_us, f"{LATE}.close4", 1))
+    assert started(turn(scheduler, AttemptSucceeded(235 * MINUTE_US, tid("busy"), 1))) == ["wide"]
 
 
 def test_a_policy_without_preemption_makes_no_room_for_windows() -> None:
