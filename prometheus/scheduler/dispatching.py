@@ -18,7 +18,7 @@ from prometheus.scheduler.books import Books, Line, ReadyQueue, TaskBook
 from prometheus.scheduler.decisions import RefuseStart, StartAttempt
 from prometheus.scheduler.moving import move
 from prometheus.scheduler.preempting import victims_for, victims_for_window
-from prometheus.scheduler.room import Place, Shortage
+from prometheus.scheduler.room import NO_CPU, Place, Shortage
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.shares import in_order
 from prometheus.scheduler.states import STARTING, StopCause
@@ -212,7 +212,7 @@ def _dispatch(
     may_wait = tier == 1 and books.policy.preempts and not pressing.level_of(books)
     may_be_held = tier == 3 and pressing.level_of(books) > 0
     books.walled.pop(number_of_line, None)
-    place_in_line = 0
+    place_in_line, noted = 0, None
     while place_in_line < len(line) and (goes_on is None or goes_on()):
         entry, number = line[place_in_line]
         place_in_line += 1
@@ -227,10 +227,12 @@ def _dispatch(
         answer = answer_of(queue.want)
         if type(answer) is Shortage:
             if has_lower:
-                turn.note(entry[2], answer)
+                if answer is not noted:  # whoever is short of the same after it changes nothing
+                    turn.note(entry[2], answer)
+                    noted = answer
                 if tier == 1:
                     blocked.append(tasks[entry[2]])
-            if answer.what != "cpu" or queue.demand.pools:
+            if answer is not NO_CPU or queue.demand.pools:
                 turn.doubtful.append((number, answer))  # it may come to be short of what is told before this
             if queue.told is not answer:
                 queue.told = answer

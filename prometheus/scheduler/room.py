@@ -42,7 +42,7 @@ class Shortage:
 _short = cache(
     Shortage
 )  # equal shortages are one object, so that telling whether one has changed costs nothing
-_NO_CPU = _short("bin", "cpu", is_for_ever=False)
+NO_CPU = _short("bin", "cpu", is_for_ever=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,7 +166,7 @@ class Room:
         said = self._answers.get(want)
         if said is None:
             if want.demand.cpu_milli > self._most_cpu_free and want in self._only_room:
-                said = _NO_CPU  # as both of those below would find
+                said = NO_CPU  # as both of those below would find
             else:
                 said = self._find(want) or self._shortage(want)
             self._answers[want] = said
@@ -293,7 +293,7 @@ class Room:
         if demand.cpu_milli and not demand.pools:
             self._only_room.add(want)
         if demand.cpu_milli > self._most_cpu_free:
-            return _NO_CPU
+            return NO_CPU
         books = self._bins.values()
         if demand.memory_mib > max((b.bin.memory_mib - b.memory_used for b in books), default=0):
             return _short("bin", "memory", is_for_ever=False)
