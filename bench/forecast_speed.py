@@ -16,9 +16,11 @@ import time
 from bench.forecasts import Setting, learned
 from prometheus.core.instants import MINUTE_US
 from prometheus.forecast.ahead import Told
-from prometheus.forecast.foresee import foresee
+from prometheus.forecast.foresee import View, foresee
 from prometheus.forecast.outlook import Outlook
 from prometheus.forecast.world import World
+from prometheus.orchestrator.machine import usable_cores
+from prometheus.orchestrator.sharing import draw_shared
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.events import CapacityChanged, RunOpened
 from prometheus.scheduler.policies import POLICIES
@@ -71,11 +73,16 @@ def main() -> None:
             )
             spent += time.process_time() - begun
             floors.append(floor_us())
+        view = View(scheduler, outlook, until_us=workload.horizon_us - MINUTE_US)
+        begun = time.perf_counter()
+        draw_shared(view.draw, 0, chosen.samples)
+        wall_s = time.perf_counter() - begun
         each_us = spent * 1e6 / sum(facts)
         print(
             f"{name}: {len(workload.plan.tasks)} tasks x {chosen.samples} samples: {spent:.2f} s of processor, "
             f"{1e3 * spent / chosen.samples:.1f} ms a sample, {each_us:.1f} us an event; "
-            f"the heap alone {statistics.median(floors):.2f} us ({each_us / statistics.median(floors):.0f} times)"
+            f"the heap alone {statistics.median(floors):.2f} us ({each_us / statistics.median(floors):.0f} times); "
+            f"{wall_s:.2f} s when it is shared among processes, of {usable_cores()} cores"
         )
 
 

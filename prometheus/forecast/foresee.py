@@ -18,7 +18,7 @@ from prometheus.scheduler.moving import saved_by
 from prometheus.scheduler.plan import SloPlan, TaskPlan
 from prometheus.scheduler.states import TaskState
 
-__all__ = ["Forecast", "Outlook", "TaskForecast", "foresee", "reached_by"]
+__all__ = ["Forecast", "Outlook", "Samples", "TaskForecast", "View", "foresee", "reached_by"]
 
 CRITICAL_AT_MOST = 20  # tasks of a promise that are named
 
@@ -45,6 +45,33 @@ class Forecast:
     )  # promise -> share of samples that miss it, as drawn
 
 
+@dataclass(slots=True)
+class Samples:
+    """What became of each task and promise in some samples; those of several processes can be put together."""
+
+    count: int = 0
+    starts: dict[str, list[int | None]] = field(default_factory=dict)
+    ends: dict[str, list[int | None]] = field(default_factory=dict)
+    finishes: dict[str, list[int | None]] = field(default_factory=dict)  # of promises
+    critical: dict[str, Counter[str]] = field(default_factory=dict)  # promise -> task -> in how many samples
+
+    def add(self, other: Samples) -> None:
+        """Take in other samples of the same view; in which order makes no difference to a forecast."""
+        self.count += other.count
+        for own, new in (
+            (self.starts, other.starts),
+            (self.ends, other.ends),
+            (self.finishes, other.finishes),
+        ):
+            for name, instants in new.items():
+                own.setdefault(name, []).extend(instants)
+        for name, counted in other.critical.items():
+            self.critical.setdefault(name, Counter()).update(counted)
+
+
+Watch = Callable[[int, World, Told], None]
+
+
 def foresee(
     scheduler: Scheduler,
     outlook: Outlook,
@@ -54,32 +81,111 @@ def foresee(
     seed: int = 0,
     first: Sequence[Event] = (),
     skip: int = 0,
-    watch: Callable[[int, World, Told], None] | None = None,
+    watch: Watch | None = None,
     concerning: Collection[str] | None = None,
 ) -> Forecast:
-    """Run forks of the scheduler ahead to `until_us`. `first` is told to each fork before: what if this happened now?
+    """Run forks of the scheduler ahead to `until_us`: a `View`, the samples from number `skip` on, and what they say."""
+    view = View(scheduler, outlook, until_us=until_us, seed=seed, first=first, concerning=concerning)
+    return view.forecast(view.draw(skip, samples, watch))
 
-    The scheduler itself is not touched. The samples are those from number `skip` on, so that several processes may
-    share them; `watch` is shown each with its world and what was said, at its end. With `concerning`, promises by id,
-    only these are judged, and a sample ends when all of them are finished.
+
+class View:
+    """What lies before a scheduler, to be drawn sample by sample; the scheduler itself is not touched.
+
+    `first` is told to each fork before: what if this happened now? With `concerning`, promises by id, only these are
+    judged, and a sample ends when all of them are finished. What happens in a sample hangs on its number and the seed
+    alone, so several processes may share them.
     """
-    now_us = max([scheduler.now_us, *(event.at_us for event in first)])
-    opened = [event.run for event in first if isinstance(event, RunOpened)]
-    slos = [*scheduler.open_slos(), *(slo for run in opened for slo in run.slos)]
-    if concerning is not None:
-        slos = [slo for slo in slos if slo.slo_id in concerning]
-    here = scheduler.standings()
-    coming = [task for run in opened for task in run.tasks]
-    draws = Draws(here, coming, outlook, now_us, seed)
-    ahead = _Ahead(scheduler, outlook, here, first, now_us, until_us)
-    tally = _Tally(slos, {plan.task_id: plan for plan in (*(one.plan for one in here), *coming)})
-    awaited = None if concerning is None else [slo.slo_id for slo in slos]
-    for sample in range(skip, skip + samples):
-        world, told, expected = ahead.run(draws, sample, awaited)
-        tally.count(world, told, expected)
-        if watch is not None:
-            watch(sample, world, told)
-    return tally.forecast(now_us, samples, outlook)
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        outlook: Outlook,
+        *,
+        until_us: int,
+        seed: int = 0,
+        first: Sequence[Event] = (),
+        concerning: Collection[str] | None = None,
+    ) -> None:
+        self._now_us = max([scheduler.now_us, *(event.at_us for event in first)])
+        opened = [event.run for event in first if isinstance(event, RunOpened)]
+        slos = [*scheduler.open_slos(), *(slo for run in opened for slo in run.slos)]
+        self._slos = [slo for slo in slos if concerning is None or slo.slo_id in concerning]
+        self._awaited = None if concerning is None else [slo.slo_id for slo in self._slos]
+        here = scheduler.standings()
+        coming = [task for run in opened for task in run.tasks]
+        self._outlook = outlook
+        self._draws = Draws(here, coming, outlook, self._now_us, seed)
+        self._ahead = _Ahead(scheduler, outlook, here, first, self._now_us, until_us)
+        self._plans = {plan.task_id: plan for plan in (*(one.plan for one in here), *coming)}
+
+    def draw(self, skip: int, count: int, watch: Watch | None = None) -> Samples:
+        """The samples from number `skip` on; `watch` is shown each with its world and what was said, at its end."""
+        found = Samples()
+        for sample in range(skip, skip + count):
+            world, told, expected = self._ahead.run(self._draws, sample, self._awaited)
+            self._count(found, world, told, expected)
+            if watch is not None:
+                watch(sample, world, told)
+        return found
+
+    def _count(self, into: Samples, world: World, told: Told, expected: Sequence[TaskPlan]) -> None:
+        into.count += 1
+        for task_id in self._plans:
+            life = world.lives.get(task_id)
+            into.starts.setdefault(task_id, []).append(None if life is None else life.first_start_us)
+            into.ends.setdefault(task_id, []).append(told.done.get(task_id))
+        plans = {**self._plans, **{plan.task_id: plan for plan in expected}} if expected else self._plans
+        tracer = Tracer(plans, world.lives, told.done, world.freed)
+        for slo in self._slos:
+            into.finishes.setdefault(slo.slo_id, []).append(told.finished.get(slo.slo_id))
+            open_ids = [task_id for task_id in slo.task_ids if task_id in self._plans]
+            into.critical.setdefault(slo.slo_id, Counter()).update(tracer.chain(open_ids))
+
+    def forecast(self, samples: Samples) -> Forecast:
+        """What the samples say."""
+        drawn = {
+            slo.slo_id: missed(slo.deadline_us, samples.finishes[slo.slo_id]) / samples.count
+            for slo in self._slos
+        }
+        return Forecast(
+            self._now_us,
+            samples.count,
+            tuple(self._slo(slo, drawn[slo.slo_id], samples) for slo in self._slos),
+            {
+                task_id: TaskForecast(
+                    reached_by(samples.starts[task_id], 0.5), reached_by(ends, 0.5), reached_by(ends, 0.9)
+                )
+                for task_id, ends in samples.ends.items()
+            },
+            drawn,
+        )
+
+    def _slo(self, slo: SloPlan, drawn: float, samples: Samples) -> SloForecast:
+        finishes = samples.finishes[slo.slo_id]
+        counted = samples.critical[slo.slo_id].items()
+        found = sorted((-count, task_id) for task_id, count in counted if not is_expected(task_id))
+        return SloForecast(
+            slo.slo_id,
+            self._outlook.calibration.of(drawn),
+            reached_by(finishes, 0.5),
+            reached_by(finishes, 0.9),
+            reached_by(finishes, 0.99),
+            tuple((task_id, -count / samples.count) for count, task_id in found[:CRITICAL_AT_MOST]),
+            self._known(slo),
+        )
+
+    def _known(self, slo: SloPlan) -> float:
+        """The share of the open tasks that a promise waits for, its own and those before them, that have a history."""
+        waited_for = dict.fromkeys(task_id for task_id in slo.task_ids if task_id in self._plans)
+        queue = list(waited_for)
+        for task_id in queue:  # grows while it is walked
+            for before in self._plans[task_id].after:
+                if before in self._plans and before not in waited_for:
+                    waited_for[before] = None
+                    queue.append(before)
+        histories = self._outlook.histories
+        return sum(bool(histories.get(task_id)) for task_id in queue) / len(queue) if queue else 1.0
 
 
 class _Ahead:
@@ -140,71 +246,6 @@ class _Ahead:
         fork = self._scheduler.fork(self._policy)
         said = run_ahead(fork, world, told or [TimePassed(now_us)], self._until_us, awaited)
         return world, said, expected
-
-
-class _Tally:
-    """What the samples have come to so far."""
-
-    def __init__(self, slos: Sequence[SloPlan], plans: Mapping[str, TaskPlan]) -> None:
-        self._slos, self._plans = slos, plans
-        self._starts: dict[str, list[int | None]] = {task_id: [] for task_id in plans}
-        self._ends: dict[str, list[int | None]] = {task_id: [] for task_id in plans}
-        self._finishes: dict[str, list[int | None]] = {slo.slo_id: [] for slo in slos}
-        self._critical: dict[str, Counter[str]] = {slo.slo_id: Counter() for slo in slos}
-
-    def count(self, world: World, told: Told, expected: Sequence[TaskPlan]) -> None:
-        for task_id, starting in self._starts.items():
-            life = world.lives.get(task_id)
-            starting.append(None if life is None else life.first_start_us)
-            self._ends[task_id].append(told.done.get(task_id))
-        plans = {**self._plans, **{plan.task_id: plan for plan in expected}} if expected else self._plans
-        tracer = Tracer(plans, world.lives, told.done, world.freed)
-        for slo in self._slos:
-            self._finishes[slo.slo_id].append(told.finished.get(slo.slo_id))
-            open_ids = [task_id for task_id in slo.task_ids if task_id in self._plans]
-            self._critical[slo.slo_id].update(tracer.chain(open_ids))
-
-    def forecast(self, made_us: int, samples: int, outlook: Outlook) -> Forecast:
-        drawn = {
-            slo.slo_id: missed(slo.deadline_us, self._finishes[slo.slo_id]) / samples for slo in self._slos
-        }
-        return Forecast(
-            made_us,
-            samples,
-            tuple(self._slo(slo, outlook, drawn[slo.slo_id], samples) for slo in self._slos),
-            {
-                task_id: TaskForecast(
-                    reached_by(self._starts[task_id], 0.5), reached_by(ends, 0.5), reached_by(ends, 0.9)
-                )
-                for task_id, ends in self._ends.items()
-            },
-            drawn,
-        )
-
-    def _slo(self, slo: SloPlan, outlook: Outlook, drawn: float, samples: int) -> SloForecast:
-        finishes = self._finishes[slo.slo_id]
-        counted = self._critical[slo.slo_id].items()
-        found = sorted((-count, task_id) for task_id, count in counted if not is_expected(task_id))
-        return SloForecast(
-            slo.slo_id,
-            outlook.calibration.of(drawn),
-            reached_by(finishes, 0.5),
-            reached_by(finishes, 0.9),
-            reached_by(finishes, 0.99),
-            tuple((task_id, -count / samples) for count, task_id in found[:CRITICAL_AT_MOST]),
-            self._known(slo, outlook),
-        )
-
-    def _known(self, slo: SloPlan, outlook: Outlook) -> float:
-        """The share of the open tasks that a promise waits for, its own and those before them, that have a history."""
-        waited_for = dict.fromkeys(task_id for task_id in slo.task_ids if task_id in self._plans)
-        queue = list(waited_for)
-        for task_id in queue:  # grows while it is walked
-            for before in self._plans[task_id].after:
-                if before in self._plans and before not in waited_for:
-                    waited_for[before] = None
-                    queue.append(before)
-        return sum(bool(outlook.histories.get(task_id)) for task_id in queue) / len(queue) if queue else 1.0
 
 
 def _ended(one: Standing, now_us: int) -> AttemptFailed:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NICENESS = 10  # whoever works on the night goes first
 FIRST_SAMPLES = 4  # to learn what a sample costs
 CAUSES_KEPT = 5  # critical tasks of each promise that are told on
-BUDGET_US = 15_000_000  # what all samples together may cost
+BUDGET_US = 15_000_000  # of processor: what all samples together may cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,37 +50,34 @@ class Ask:
 
 def look_ahead(snapshot: Snapshot, ask: Ask) -> ForecastMade:
     """The forecast of a run as its rows say it; of fewer samples where so many would take too long."""
-    from prometheus.forecast.foresee import foresee
+    from prometheus.forecast.foresee import View
     from prometheus.forecast.outlook import AHEAD_US
     from prometheus.orchestrator.clock import monotonic_us
     from prometheus.orchestrator.outlooks import Basis, outlook_of
+    from prometheus.orchestrator.sharing import draw_shared
     from prometheus.scheduler.core import Scheduler
     from prometheus.scheduler.events import ForecastMade, TimePassed
 
     scheduler = Scheduler.restore(snapshot, ask.seed)
     now_us = max(ask.now_us, scheduler.now_us)
     promises = scheduler.open_slos()
-    last_us = max([now_us, *(slo.deadline_us for slo in promises)])
-    outlook = outlook_of(snapshot, Basis(ask.histories, ask.failing, ask.spread))
-
-    def made(samples: int) -> ForecastMade:
-        found = foresee(
-            scheduler,
-            outlook,
-            until_us=last_us + AHEAD_US,
-            samples=samples,
-            seed=ask.seed,
-            first=[TimePassed(now_us)],
-            concerning={slo.slo_id for slo in promises},
-        )
-        said = tuple(replace(one, critical=one.critical[:CAUSES_KEPT]) for one in found.slos)
-        return ForecastMade(now_us, found.made_us, found.samples, said)
-
+    view = View(
+        scheduler,
+        outlook_of(snapshot, Basis(ask.histories, ask.failing, ask.spread)),
+        until_us=max([now_us, *(slo.deadline_us for slo in promises)]) + AHEAD_US,
+        seed=ask.seed,
+        first=[TimePassed(now_us)],
+        concerning={slo.slo_id for slo in promises},
+    )
     begun_us = monotonic_us()
-    few = made(min(FIRST_SAMPLES, ask.samples))
-    each_us = max(1, (monotonic_us() - begun_us) // few.samples)
-    affordable = min(ask.samples, BUDGET_US // each_us)
-    return few if affordable <= few.samples else made(affordable)
+    samples = view.draw(0, min(FIRST_SAMPLES, ask.samples))
+    each_us = max(1, (monotonic_us() - begun_us) // samples.count)
+    more = min(ask.samples, BUDGET_US // each_us) - samples.count
+    if more > 0:
+        samples.add(draw_shared(view.draw, samples.count, more))
+    found = view.forecast(samples)
+    said = tuple(replace(one, critical=one.critical[:CAUSES_KEPT]) for one in found.slos)
+    return ForecastMade(now_us, found.made_us, found.samples, said)
 
 
 def main() -> None:

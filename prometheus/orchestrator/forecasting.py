@@ -38,7 +38,7 @@ from prometheus.scheduler.events import (
 
 COMMAND = (sys.executable, "-P", "-m", "prometheus.orchestrator.forecaster")
 SETTLING_US = 2 * SECOND_US  # what matters seldom comes alone
-SPARE = 19  # times what the last forecast took lies before the next: a twentieth of one core
+SPARE = 19  # times what the last forecast took lies before the next: a twentieth of the cores that drew it
 SPARE_IN_TROUBLE = 4
 LIMIT_SECONDS = 60.0  # of one forecast; it has enough samples in a quarter of that
 FIRST_RETRY_US = 30 * SECOND_US

@@ -9,12 +9,13 @@ from pathlib import Path
 from prometheus.core.errors import UserError
 from prometheus.core.instants import iso
 from prometheus.core.settings import Settings
-from prometheus.forecast.foresee import Forecast, Outlook, foresee
+from prometheus.forecast.foresee import Forecast, Outlook, View
 from prometheus.forecast.outlook import AHEAD_US
 from prometheus.ledger.memory import MemoryLedger
 from prometheus.ledger.opening import open_ledger
 from prometheus.orchestrator.histories import history_of
 from prometheus.orchestrator.outlooks import basis_of, outlook_of
+from prometheus.orchestrator.sharing import draw_shared
 from prometheus.orchestrator.simulation.contradictions import RUN
 from prometheus.orchestrator.simulation.faults import Faults, burdened, draw_faults
 from prometheus.orchestrator.simulation.opening import first_events, outlook_on, world_of
@@ -49,14 +50,14 @@ class Prospect:
         last_us = max(
             [self.now_us, *(slo.deadline_us for run in self.snapshot.runs for slo in run.plan.slos)]
         )
-        made = foresee(
+        view = View(
             twin,
             self.outlook,
             until_us=last_us + AHEAD_US,
-            samples=samples,
             seed=self.seed,
             concerning={slo.slo_id for slo in twin.open_slos()} if promises_alone else None,
         )
+        made = view.forecast(draw_shared(view.draw, 0, samples))
         broken = {slo.slo_id for run in self.snapshot.runs for slo in run.plan.slos if _is_broken(twin, slo)}
         said = tuple(replace(one, miss=1.0) if one.slo_id in broken else one for one in made.slos)
         return replace(made, slos=said)
