@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from multiprocessing import parent_process
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,9 +49,12 @@ class Ask:
         return cls(**json.loads(line))
 
 
-def look_ahead(snapshot: Snapshot, ask: Ask) -> ForecastMade:
-    """The forecast of a run as its rows say it; of fewer samples where so many would take too long."""
-    from prometheus.forecast.foresee import View
+def look_ahead(snapshot: Snapshot, ask: Ask, heed: Callable[[], None] = lambda: None) -> ForecastMade:
+    """The forecast of a run as its rows say it; of fewer samples where so many would take too long.
+
+    `heed` is called after each sample that this process draws.
+    """
+    from prometheus.forecast.foresee import Samples, View
     from prometheus.forecast.outlook import AHEAD_US
     from prometheus.orchestrator.clock import monotonic_us
     from prometheus.orchestrator.outlooks import Basis, outlook_of
@@ -69,12 +73,16 @@ def look_ahead(snapshot: Snapshot, ask: Ask) -> ForecastMade:
         first=[TimePassed(now_us)],
         concerning={slo.slo_id for slo in promises},
     )
+
+    def draw(first: int, count: int) -> Samples:
+        return view.draw(first, count, lambda *_: heed())
+
     begun_us = monotonic_us()
-    samples = view.draw(0, min(FIRST_SAMPLES, ask.samples))
+    samples = draw(0, min(FIRST_SAMPLES, ask.samples))
     each_us = max(1, (monotonic_us() - begun_us) // samples.count)
     more = min(ask.samples, BUDGET_US // each_us) - samples.count
     if more > 0:
-        samples.add(draw_shared(view.draw, samples.count, more))
+        samples.add(draw_shared(draw, samples.count, more))
     found = view.forecast(samples)
     said = tuple(replace(one, critical=one.critical[:CAUSES_KEPT]) for one in found.slos)
     return ForecastMade(now_us, found.made_us, found.samples, said)
@@ -84,14 +92,13 @@ def main() -> None:
     """One question, one answer."""
     os.nice(NICENESS)
     line = sys.stdin.readline()
-    threading.Thread(target=_end_with_the_asker, daemon=True).start()
     try:
         answer = _answer(line)
     except Exception as error:  # noqa: BLE001  # whatever it is, the asker must hear of it in a line
         answer = json.dumps({"error": f"{type(error).__name__}: {error}"})
     sys.stdout.write(answer + "\n")
     sys.stdout.flush()
-    os._exit(0)  # the thread waits for ever; nothing here needs a farewell
+    os._exit(0)  # nothing here needs a farewell
 
 
 def _answer(line: str) -> str:
@@ -104,12 +111,16 @@ def _answer(line: str) -> str:
         snapshot = ledger.load(ask.run_id)
     finally:
         ledger.close()
-    return json.dumps(event_to_json(look_ahead(snapshot, ask)), allow_nan=False)
+    return json.dumps(event_to_json(look_ahead(snapshot, ask, _end_if_the_asker_has)), allow_nan=False)
 
 
-def _end_with_the_asker() -> None:
-    sys.stdin.read()
-    os._exit(2)
+def _end_if_the_asker_has() -> None:
+    """The asker says no second line: there is something to read when it has closed the pipe. No thread waits for that,
+    since a process of several threads must not be copied: a copy of a lock that another holds is never released. Copies heed
+    this process instead (`sharing`).
+    """
+    if parent_process() is None and select.select([sys.stdin.fileno()], [], [], 0)[0]:
+        os._exit(2)
 
 
 if __name__ == "__main__":

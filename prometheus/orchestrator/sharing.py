@@ -1,12 +1,13 @@
 """One forecast by several processes: copies of this one, each of which draws some of the samples.
 
 A copy (fork) has the scheduler and all that was read, and costs a few milliseconds; what it drew comes back through a pipe.
-It matters neither to a sample nor to the forecast who drew it.
+It matters neither to a sample nor to the forecast who drew it. A process that has threads draws alone.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from itertools import pairwise
 from multiprocessing import get_all_start_methods, get_context
@@ -35,7 +36,8 @@ def draw_shared(draw: Draw, first: int, count: int, processes: int | None = None
     others = []
     for part in parts[1:]:
         ours, theirs = context.Pipe(duplex=False)
-        other = context.Process(target=_draw_for, args=(draw, *part, theirs, os.getpid()), daemon=True)
+        pipe = ours, theirs
+        other = context.Process(target=_draw_for, args=(draw, *part, pipe, os.getpid()), daemon=True)
         other.start()
         theirs.close()
         others.append((other, ours))
@@ -51,8 +53,8 @@ def draw_shared(draw: Draw, first: int, count: int, processes: int | None = None
 
 
 def _how_many(count: int) -> int:
-    if "fork" not in get_all_start_methods():
-        return 1
+    if "fork" not in get_all_start_methods() or threading.active_count() > 1:
+        return 1  # in a copy of a process with threads a lock that another thread held is never released
     return max(1, min(AT_MOST, usable_cores(), count // AT_LEAST))
 
 
@@ -62,12 +64,16 @@ def _parts(first: int, count: int, processes: int) -> list[tuple[int, int]]:
     return [(begin, end - begin) for begin, end in pairwise(edges)]
 
 
-def _draw_for(draw: Draw, first: int, count: int, answer: Connection, asker: int) -> None:
+def _draw_for(draw: Draw, first: int, count: int, pipe: tuple[Connection, Connection], asker: int) -> None:
     """In a copy: draw one by one, for nobody waits for the answer once the asker is gone."""
+    ours, theirs = pipe
+    ours.close()  # else nobody would be told that the asker reads no more
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)  # whoever reads what the asker prints must not wait for its copies
     found = Samples()
     for number in range(first, first + count):
         if os.getppid() != asker:
             os._exit(2)
         found.add(draw(number, 1))
-    answer.send(found)
-    answer.close()
+    theirs.send(found)
+    theirs.close()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import psutil
 import pytest
@@ -63,7 +64,7 @@ from prometheus.orchestrator.sharing import draw_shared
 
 def draw(first, count):
     if first >= 50:
-        print(os.getpid(), flush=True)
+        print(os.getpid(), file=sys.stderr, flush=True)
     time.sleep(2 if first >= 50 else 3600)
     return Samples(count)
 
@@ -72,10 +73,29 @@ draw_shared(draw, 0, 100, 2)
 
 
 def test_nobody_draws_on_for_an_asker_who_is_gone() -> None:
-    asker = subprocess.Popen([sys.executable, "-c", GONE], stdout=subprocess.PIPE, text=True)
+    asker = subprocess.Popen(
+        [sys.executable, "-c", GONE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert asker.stdout is not None
-    other = psutil.Process(int(asker.stdout.readline()))
+    assert asker.stderr is not None
+    other = psutil.Process(int(asker.stderr.readline()))
     asker.kill()
     asker.wait()
+    assert asker.stdout.read() == ""  # its copy does not keep the pipe open for whoever reads
     other.wait(timeout=60)  # its fifty samples would last a hundred seconds
     asker.stdout.close()
+    asker.stderr.close()
+
+
+def test_a_process_with_threads_draws_alone() -> None:
+    def draw(first: int, count: int) -> Samples:
+        return Samples(count, starts={str(os.getpid()): []})
+
+    waiting = threading.Event()
+    thread = threading.Thread(target=waiting.wait)
+    thread.start()
+    try:
+        assert set(draw_shared(draw, 0, 100).starts) == {str(os.getpid())}
+    finally:
+        waiting.set()
+        thread.join()
