@@ -55,15 +55,12 @@ def run_ahead(
             events = _obey(decisions, world, told, missing)
         if missing is not None and not missing:
             break
-        at_us, wakeup_us = world.next_us(), scheduler.next_wakeup_us()
-        if wakeup_us is not None and (at_us is None or wakeup_us < at_us):
-            at_us = wakeup_us
+        at_us = _earlier(world.next_us(), scheduler.next_wakeup_us())
         if scheduler.awaits_saves:
             at_us = _earlier(at_us, world.next_aside_us())
         if at_us is None or at_us > until_us:
             break
-        if at_us < world.now_us:
-            at_us = world.now_us
+        at_us = max(at_us, world.now_us)
         found = world.advance(at_us)
         if not found or found[-1].at_us < at_us:
             found.append(TimePassed(at_us))

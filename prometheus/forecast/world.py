@@ -97,12 +97,11 @@ class World:
             life.first_start_us = self.now_us
         life.attempts, life.mode = attempt, mode
         life.began_us = self.now_us
-        if self.trace is not None:
-            self._note("start", task_id, attempt)
+        self._note("start", task_id, attempt)
         truth = self.truths[task_id]
         left_us = max(0, truth.duration_in(mode) - life.saved_us)
         life.overhead_us = self.overhead_us if life.saved_us else 0
-        fails, runs_us = self._fate(life, truth, left_us) if truth.failures else (False, left_us)
+        fails, runs_us = self._fate(life, truth, left_us)
         hangs = bool(truth.hangs) and attempt in truth.hangs
         limit_us = self.timeouts.get(task_id)
         will_time_out = limit_us is not None and (hangs or life.overhead_us + runs_us >= limit_us)
@@ -206,7 +205,7 @@ class World:
         agenda, asides = self._agenda, self._asides
         if not self.is_patient:  # then nothing is an aside
             self.now_us = to_us
-            lives, begun = self.lives, self._begun
+            begun = self._begun
             if begun:
                 if begun[0][0] == to_us and (not agenda or agenda[0][0] > to_us):
                     found = [AttemptStarted(to_us, e[3], e[4]) for e in begun if not self._is_void(e)]
@@ -216,12 +215,9 @@ class World:
                     heapq.heappush(agenda, entry)
                 begun.clear()
             while agenda and agenda[0][0] <= to_us:
-                _, _, what, task_id, attempt = heapq.heappop(agenda)
-                if what != _CAPACITY:  # as `_is_void` asks, a million times
-                    life = lives[task_id]
-                    if life.began_us is None or life.attempts != attempt:
-                        continue
-                found.append(self._happen(what, task_id, attempt))
+                entry = heapq.heappop(agenda)
+                if not self._is_void(entry):
+                    found.append(self._happen(entry[2], entry[3], entry[4]))
             return found
         while True:
             next_us = self.next_us()
@@ -247,8 +243,7 @@ class World:
             life = self.lives[task_id]
             self._close(task_id, life)
             life.end_us = now_us
-            if self.trace is not None:
-                self._note("end", task_id, attempt)
+            self._note("end", task_id, attempt)
             return AttemptSucceeded(now_us, task_id, attempt)
         if what == _CAPACITY:
             still_coming = tuple(change for change in self.coming if change[0] > now_us)

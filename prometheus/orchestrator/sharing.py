@@ -32,7 +32,9 @@ def draw_shared(draw: Draw, first: int, count: int, processes: int | None = None
     `processes` says how many instead. Raises `DrawingFailedError`.
     """
     parts = _parts(first, count, _how_many(count) if processes is None else processes)
-    context = get_context("fork" if "fork" in get_all_start_methods() else None)
+    if len(parts) == 1:
+        return draw(first, count)
+    context = get_context("fork")
     others = []
     for part in parts[1:]:
         ours, theirs = context.Pipe(duplex=False)

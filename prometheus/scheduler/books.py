@@ -260,7 +260,7 @@ class Books:
     lines: dict[int, Line] = field(default_factory=dict)
     walled: dict[int, str] = field(
         default_factory=dict
-    )  # line -> task of a higher tier that all in it wait for
+    )  # line -> why a higher tier goes first, as all in it know
     stirred: dict[int, None] = field(default_factory=dict)  # queues whose place in line may have changed
     alarms: Alarms = field(default_factory=Alarms)
     room: Room = field(default_factory=Room)

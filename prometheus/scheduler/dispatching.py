@@ -41,14 +41,12 @@ def dispatch(books: Books) -> None:
     if not policy.has_tiers:
         _dispatch(books, None, turn)
     else:
-        turn.heeds_time = is_pressed or bool(books.accounts)
+        turn.heeds_time = is_pressed or policy.reserves or bool(books.accounts)
         if policy.reserves and policy.preempts:
-            turn.heeds_time = True
             _enter_windows(books, turn, is_early=True)
         for tier in TIERS:
             if tier == 3:
                 if policy.reserves and turn.room is None:
-                    turn.heeds_time = True
                     _enter_windows(books, turn)
                 if books.accounts:
                     _dispatch_behind(books, turn)
@@ -57,8 +55,7 @@ def dispatch(books: Books) -> None:
                 if blocked and policy.preempts:
                     turn.heeds_time = True
                     turn.has_more |= _make_room(books, blocked)
-            if turn.has_noted:
-                turn.rise()
+            turn.rise()
         if books.accounts:
             for account in in_order(books.accounts):  # what is above its share takes what other Tier 3 leaves
                 _dispatch(books, 3, turn, account.line)
@@ -146,7 +143,6 @@ class _Turn:
         "doubtful",
         "has_kept",
         "has_more",
-        "has_noted",
         "heeds_time",
         "pools",
         "room",
@@ -157,7 +153,7 @@ class _Turn:
         self.pools: dict[str, str] = {}
         self._coming_room: str | None = None
         self._coming_pools: dict[str, str] = {}
-        self.has_noted = self.has_more = False
+        self.has_more = False
         self.heeds_time = False  # a little later the answers might be others, though nothing had happened
         self.has_kept = False  # a task was told for what room is kept, which a later start may change
         self.doubtful: list[tuple[int, Shortage]] = []
@@ -166,7 +162,6 @@ class _Turn:
         """A task of the tier that is looked at waits for this."""
         if shortage.is_for_ever or shortage.kind == "capacity":
             return
-        self.has_noted = True
         if shortage.kind == "pool":
             self._coming_pools.setdefault(shortage.what, task_id)
         elif self._coming_room is None:
@@ -174,7 +169,6 @@ class _Turn:
 
     def rise(self) -> None:
         """From now on lower tiers meet what was noted."""
-        self.has_noted = False
         self.room = self.room or self._coming_room
         if self._coming_pools:
             self.pools = self._coming_pools | self.pools
@@ -252,7 +246,7 @@ def _dispatch(
                 kept = admitting.what_is_kept(books, book)
                 if kept is not None:
                     queue.told = kept.what
-                    turn.has_kept = turn.heeds_time = True
+                    turn.has_kept = True
                     _refuse(books, book, kept.what, kept.reason)
                     continue
             # Others may use now what its window kept, or are kept from by something else.

@@ -103,7 +103,7 @@ def _look_at(books: Books, frame: Frame, numbers: Sequence[int]) -> Part:
             continue
         not_ended.append(number)
         if state in HOLDING_ROOM:
-            running.append((now_us + _left_of(books, book), number))
+            running.append((now_us + left_of(books, book), number))
             continue
         at_us = max(book.plan.release_us, book.not_before_us, now_us)
         planned = unknown = 0
@@ -116,7 +116,7 @@ def _look_at(books: Books, frame: Frame, numbers: Sequence[int]) -> Part:
                 if upstream is None or (upstream.state not in DONE and upstream.state not in HOLDING_ROOM):
                     unknown += 1  # nobody knows when: nothing is kept for what may not come, or the upstream's own way
                 elif upstream.state in HOLDING_ROOM:
-                    at_us = max(at_us, now_us + _left_of(books, upstream))
+                    at_us = max(at_us, now_us + left_of(books, upstream))
         need = needs[number]
         if need not in may_ever:
             may_ever[need] = books.room.fits_empty(book.plan.demand)
@@ -353,7 +353,8 @@ def _urgency(book: TaskBook) -> tuple[int, str]:
     return book.latest_start_us, book.plan.task_id
 
 
-def _left_of(books: Books, book: TaskBook) -> int:
+def left_of(books: Books, book: TaskBook) -> int:
+    """The median of what is left of a task that holds room."""
     began_us = books.now_us if book.attempt_started_us is None else book.attempt_started_us
     return left_us(book, books.now_us - began_us)
 

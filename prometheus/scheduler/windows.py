@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.reservation import BIN_US, Amounts
 from prometheus.scheduler.rules import NEVER_US
-from prometheus.scheduler.unfinished import left_us, planned_us
+from prometheus.scheduler.unfinished import left_of, planned_us
 
 WITHIN_BINS = 12 * 24  # a window further off than a day is no help
 LOOKED_AT = 4  # of a queue, times the number of windows: those that have run before may stand in front
@@ -75,8 +75,7 @@ def outrunning(books: Books) -> list[tuple[Amounts, int]]:
 
 def _ends_us(books: Books, book: TaskBook) -> int:
     """When what runs should end."""
-    began_us = books.now_us if book.attempt_started_us is None else book.attempt_started_us
-    return books.now_us + left_us(book, books.now_us - began_us)
+    return books.now_us + left_of(books, book)
 
 
 def _fits_beside(books: Books, book: TaskBook, outrun: Sequence[tuple[Amounts, int]], place: int) -> bool:
