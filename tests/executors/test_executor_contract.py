@@ -33,7 +33,7 @@ def saving(task):
 
 def hanging(task):
     while True:
-        time.sleep(3600)
+        time.sleep(0.05)
 """
 WORKS = {
     "jobs.py:good": Work(1_000, output='{"rows":500}'),

@@ -40,7 +40,11 @@ def daemon():
 
 def hang(task):
     family(task)
-    time.sleep(1000)
+    doze()
+
+def doze():
+    while True:  # in naps: a signal that comes just before a sleep begins is heard only when the sleep ends
+        time.sleep(0.05)
 
 def stubborn(task):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -91,7 +95,8 @@ import time
 def job(task):
     try:
         __import__("pathlib").Path("{tmp_path}/ready").write_text("\\n")
-        time.sleep(1000)
+        while True:
+            time.sleep(0.05)
     finally:
         print("cleaned")
 """)
@@ -111,7 +116,8 @@ import os, time
 def job(task):
     try:
         __import__("pathlib").Path("{tmp_path}/ready").write_text("\\n")
-        time.sleep(1000)
+        while True:
+            time.sleep(0.05)
     except BaseException:
         return os.getpid()
 def pid(task):
