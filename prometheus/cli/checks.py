@@ -18,6 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from prometheus.cli.own_name import is_known_by_name, own_command
 from prometheus.core.demand import Capacity
 from prometheus.core.instants import MINUTE_US, SECOND_US, from_us
 from prometheus.core.settings import VARIABLES, Settings
@@ -95,11 +96,11 @@ def check_libraries() -> list[Finding]:
 def check_command(path: str | None = None) -> list[Finding]:
     """Debian's monitoring server is called `prometheus`, too."""
     found = shutil.which("prometheus", path=path)
-    own = Path(sys.executable).parent / "prometheus"
+    own = own_command()
     if found is None:
         cure = f"say {own}, or put its folder on PATH"
         return [Finding("command", "warn", "`prometheus` is not on PATH", cure)]
-    if os.path.realpath(found) != os.path.realpath(own):
+    if not is_known_by_name(path):
         cure = f"say `pdesk`, {own} or `python -m prometheus` instead"
         detail = f"`prometheus` on PATH is {found}: another program, or another installation"
         return [Finding("command", "warn", detail, cure)]

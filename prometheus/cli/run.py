@@ -255,6 +255,7 @@ def _failures(face: Face, report: RunReport, command: str, out: Console) -> None
 
 
 def _where_next(face: Face, report: RunReport, picture: Path | None, command: str) -> None:
+    from prometheus.cli.own_name import say_own_name
     from prometheus.orchestrator.repairing import to_repair
 
     run_id, plan = report.run.run_id, report.run.plan
@@ -276,3 +277,4 @@ def _where_next(face: Face, report: RunReport, picture: Path | None, command: st
         )
     face.err.print()
     face.err.print(rows)
+    say_own_name(face)

@@ -165,10 +165,10 @@ def _progress(face: Face) -> Callable[[int, int], None]:
     def told(drawn: int, wanted: int) -> None:
         nonlocal next_us
         if face.err.is_terminal:
-            face.err.print(f"\r{drawn} of {wanted} nights drawn", end="" if drawn < wanted else "\n")
+            face.err.print(f"\r{drawn} of {wanted} nights played", end="" if drawn < wanted else "\n")
         elif monotonic_us() >= next_us:
             next_us = monotonic_us() + TOLD_EVERY_US
-            face.err.print(f"{drawn} of {wanted} nights drawn")
+            face.err.print(f"{drawn} of {wanted} nights played")
 
     return told
 

@@ -175,8 +175,12 @@ def _slo_words(face: Face, answer: WhySlo) -> None:
 
 
 def _command_words(face: Face, commands: Sequence[str]) -> None:
+    from prometheus.cli.own_name import say_own_name
+
     for command in commands:
         face.out.print(f"  go on with: {command}", soft_wrap=True)
+    if commands:
+        say_own_name(face)
 
 
 def _cause_words(face: Face, causes: Sequence[Cause]) -> None:

@@ -64,5 +64,8 @@ def _check_table(path: Path) -> Check:
     except Exception as error:  # noqa: BLE001 - two libraries, each with its own errors; all mean "sick", and are told
         return Check(_STORE, name, "failed", f"cannot be read: {error}", hint)
     rows, last = told.row(0)
-    detail = f"version {handle.version()}, {rows} rows, last date {last}, {len(files)} files"
+    held = " and ".join(
+        f"{number} {noun}{'s' * (number != 1)}" for number, noun in ((rows, "row"), (len(files), "file"))
+    )
+    detail = f"version {handle.version()}, {held}, last date {last}"
     return Check(_STORE, name, "ok", detail)

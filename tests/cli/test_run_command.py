@@ -98,6 +98,17 @@ def test_what_a_run_advises_to_look_at_can_be_looked_at(ask: Ask, own_home: Path
         assert "report" in shown.stdout
 
 
+def test_what_to_type_for_its_name_is_said_only_where_that_is_not_on_path(
+    ask: Ask, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_home / "vendor.csv").write_text("")
+    own = Path(sys.executable).parent / "prometheus"
+    monkeypatch.setenv("PATH", str(own.parent))
+    assert str(own) not in ask(*RUN).stderr
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert f"(`prometheus` is not on PATH: type {own})" in ask(*RUN, "--again").stderr
+
+
 def test_the_json_of_a_run_is_what_the_contract_says(ask: Ask, own_home: Path) -> None:
     (own_home / "vendor.csv").write_text("")
     result = ask(*RUN, "--json")

@@ -233,7 +233,7 @@ def test_a_picture_that_cannot_be_written_is_told(workload: Path, tmp_path: Path
     result = whatif("--workload", workload, "--samples", "1", "--svg", tmp_path / "none" / "x.svg")
     assert result.exit_code == 2
     assert "cannot be written: there is no folder" in result.stderr
-    assert "nights drawn" not in result.stderr
+    assert "nights played" not in result.stderr
 
 
 def test_of_many_promises_each_tier_has_a_sentence_and_the_table_those_in_danger(own_home: Path) -> None:

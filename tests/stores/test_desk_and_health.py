@@ -85,7 +85,7 @@ def test_the_health_of_a_desk_that_has_worked_tells_tables_and_claims(settings: 
     report = desk_health(settings)
     assert report.ok
     details = {(check.store, check.name): check.detail for check in report.checks}
-    assert details["historical", "table t"] == "version 1, 1 rows, last date 2016-06-24, 1 files"
+    assert details["historical", "table t"] == "version 1, 1 row and 1 file, last date 2016-06-24"
     assert details["runtime", "table claims"] == "1 rows"
 
 
