@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 from prometheus.core.demand import Capacity, Demand
 from prometheus.core.instants import MINUTE_US
+from prometheus.scheduler.bins import Place
 from prometheus.scheduler.decisions import Decision, SetPressure
 from prometheus.scheduler.events import Failure, ForecastMade
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.policies import RESERVING, Order, Policy
 from prometheus.scheduler.reservation import Amounts, Reservation
-from prometheus.scheduler.room import Place, Room, Want
+from prometheus.scheduler.room import Room, Want
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.shares import Account
 from prometheus.scheduler.snapshot import Foreseen

@@ -14,13 +14,14 @@ from functools import partial
 
 from prometheus.core.demand import Demand
 from prometheus.scheduler import admitting, announced, pressing, windows
+from prometheus.scheduler.bins import Place
 from prometheus.scheduler.books import Books, Line, ReadyQueue, TaskBook
 from prometheus.scheduler.decisions import RefuseStart, StartAttempt
 from prometheus.scheduler.moving import move
 from prometheus.scheduler.preempting import victims_for, victims_for_window
-from prometheus.scheduler.room import NO_CPU, Place, Shortage
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.shares import in_order
+from prometheus.scheduler.shortages import NO_CPU, Shortage
 from prometheus.scheduler.states import STARTING, StopCause
 from prometheus.scheduler.verbs import stop
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from prometheus.scheduler import admitting, announced
+from prometheus.scheduler.bins import Place
 from prometheus.scheduler.books import Books, RunBook, SloBook, TaskBook
 from prometheus.scheduler.circles import CIRCLE, circles_behind, said_of
 from prometheus.scheduler.events import Failure
@@ -13,7 +14,6 @@ from prometheus.scheduler.inheriting import inherit
 from prometheus.scheduler.moving import BROKEN, move, saved_by
 from prometheus.scheduler.plan import RunPlan, TaskPlan
 from prometheus.scheduler.reservation import amounts_of
-from prometheus.scheduler.room import Place
 from prometheus.scheduler.rules import counts_against_retries
 from prometheus.scheduler.shares import FIRST_LINE, Account
 from prometheus.scheduler.snapshot import AttemptRow, Snapshot, TaskRow

@@ -9,40 +9,23 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
-from itertools import islice
+from dataclasses import dataclass, replace
 
 from prometheus.core.demand import Bin, Capacity, Demand
-from prometheus.scheduler.packing import FIELD_BITS, LIMIT, guards, pack
+from prometheus.scheduler.bins import WHOLE_DEVICE_MILLI, BinBook, Place
+from prometheus.scheduler.packing import LIMIT, guards, pack
 from prometheus.scheduler.reservation import totals_of
+from prometheus.scheduler.shortages import (
+    NO_CPU,
+    Shortage,
+    amount_words,
+    by_label,
+    demand_words,
+    held_by,
+    short_of,
+)
 
 _BIN_GUARDS = guards(2)  # cpu_milli, memory_mib
-WHOLE_DEVICE_MILLI = 1_000
-HOLDERS_SHOWN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an attempt holds its demand."""
-
-    bin_id: str
-    devices: tuple[int, ...] = ()  # GPUs: none, one for a share, several whole ones
-
-
-@dataclass(frozen=True, slots=True)
-class Shortage:
-    """Why a demand does not fit: `kind` capacity, pool or bin; `what` names the pool or the resource."""
-
-    kind: str
-    what: str
-    is_for_ever: bool  # it would not fit an empty machine either
-
-
-_short = cache(
-    Shortage
-)  # equal shortages are one object, so that telling whether one has changed costs nothing
-NO_CPU = _short("bin", "cpu", is_for_ever=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,37 +36,13 @@ class Want:
     need: int
 
 
-@dataclass(slots=True)
-class _BinBook:
-    bin: Bin
-    place: Place  # in this bin, without a device
-    cpu_used: int = 0
-    memory_used: int = 0
-    gpu_used: list[int] = field(default_factory=list)
-    free: int = 0  # cpu and memory, packed
-    cpu_free: int = 0  # below 0 after the bin has shrunk
-    is_offered: bool = True  # False for a bin that is gone and whose attempts have not ended yet
-
-    def refresh(self) -> None:
-        self.cpu_free = cpu = self.bin.cpu_milli - self.cpu_used
-        memory = self.bin.memory_mib - self.memory_used
-        if cpu > 0 < memory:
-            self.free = cpu | memory << FIELD_BITS
-        else:
-            self.free = max(0, cpu) | max(0, memory) << FIELD_BITS
-
-    def gpu_free(self, device: int) -> int:
-        capacity = self.bin.gpu_milli[device] if device < len(self.bin.gpu_milli) else 0
-        return max(0, capacity - self.gpu_used[device])
-
-
 class Room:
     """The books of one scheduler. What it has answered holds until anything is taken, given back or offered."""
 
     def __init__(self) -> None:
         self.is_known = False
         self.version = 0  # another as soon as anything is taken, given back or offered
-        self._bins: dict[str, _BinBook] = {}
+        self._bins: dict[str, BinBook] = {}
         self._by_free: list[tuple[int, str]] = []  # (free cpu, bin id) of the bins that are offered, in order
         self._holders: dict[str, tuple[Demand, Place]] = {}  # oldest first
         self._pool_size: dict[str, int] = {}
@@ -126,9 +85,9 @@ class Room:
         }
         self._totals = totals_of(capacity)
 
-    def _book_of(self, one: Bin, *, is_offered: bool) -> _BinBook:
+    def _book_of(self, one: Bin, *, is_offered: bool) -> BinBook:
         assert max(one.cpu_milli, one.memory_mib) <= LIMIT, f"bin {one.bin_id} is larger than {LIMIT}"
-        book = self._bins.setdefault(one.bin_id, _BinBook(one, Place(one.bin_id)))
+        book = self._bins.setdefault(one.bin_id, BinBook(one, Place(one.bin_id)))
         book.bin, book.is_offered = one, is_offered
         book.gpu_used += [0] * (len(one.gpu_milli) - len(book.gpu_used))
         book.refresh()
@@ -191,7 +150,7 @@ class Room:
                 continue
             if not demand.gpu_milli:
                 return book.place
-            devices = _find_devices(book, demand.gpu_milli)
+            devices = book.devices_for(demand.gpu_milli)
             if devices is not None:
                 return Place(bin_id, devices)
         return None
@@ -216,7 +175,7 @@ class Room:
             used = self._pool_used.get(pool, 0) - freed.get(pool, 0)
             if self._pool_size.get(pool, 0) - used < units:
                 return False
-        return any(_fits_bin(book, demand, leaving.get(bin_id, ())) for bin_id, book in self._bins.items())
+        return any(book.fits(demand, leaving.get(bin_id, ())) for bin_id, book in self._bins.items())
 
     def fits_empty(self, demand: Demand) -> bool:
         """Whether the demand would fit the machine as it is now if nothing ran."""
@@ -224,7 +183,7 @@ class Room:
         if found is None:
             has_pools = all(self._pool_size.get(pool, 0) >= units for pool, units in demand.pools)
             found = self._fits_empty[demand] = has_pools and any(
-                _fits_bin(_emptied(book), demand, ()) for book in self._bins.values()
+                book.emptied().fits(demand) for book in self._bins.values()
             )
         return found
 
@@ -284,30 +243,30 @@ class Room:
         """What keeps the demand from fitting, when it does not."""
         demand = want.demand
         if not self.is_known:
-            return _short("capacity", "capacity", is_for_ever=False)
+            return short_of("capacity", "capacity", is_for_ever=False)
         if not self.fits_empty(demand):
             return self._why_never(demand)
         pool = self.short_pool(demand)
         if pool is not None:
-            return _short("pool", pool, is_for_ever=False)
+            return short_of("pool", pool, is_for_ever=False)
         if demand.cpu_milli and not demand.pools:
             self._only_room.add(want)
         if demand.cpu_milli > self._most_cpu_free:
             return NO_CPU
         books = self._bins.values()
         if demand.memory_mib > max((b.bin.memory_mib - b.memory_used for b in books), default=0):
-            return _short("bin", "memory", is_for_ever=False)
-        return _short("bin", "gpu" if demand.gpu_milli else "both", is_for_ever=False)
+            return short_of("bin", "memory", is_for_ever=False)
+        return short_of("bin", "gpu" if demand.gpu_milli else "both", is_for_ever=False)
 
     def _why_never(self, demand: Demand) -> Shortage:
         """What keeps the demand from fitting an empty machine: a pool, one resource, or all of them in one bin."""
         for pool, units in demand.pools:
             if self._pool_size.get(pool, 0) < units:
-                return _short("pool", pool, is_for_ever=True)
-        for label, need in _by_label(demand).items():
+                return short_of("pool", pool, is_for_ever=True)
+        for label, need in by_label(demand).items():
             if need > self._largest.get(label, 0):
-                return _short("bin", label, is_for_ever=True)
-        return _short("bin", "all", is_for_ever=True)
+                return short_of("bin", label, is_for_ever=True)
+        return short_of("bin", "all", is_for_ever=True)
 
     def explain(self, demand: Demand, shortage: Shortage) -> str:
         """The sentence for people: what is needed, what is free, and who holds the rest."""
@@ -320,18 +279,18 @@ class Room:
             need = dict(demand.pools)[label]
             if shortage.is_for_ever:
                 return f"needs {need} of pool {label!r}, which has {size}"
-            held = _held_by(self._pool_holders.get(label, {}))
+            held = held_by(self._pool_holders.get(label, {}))
             return f"needs {need} of pool {label!r}: {free} of {size} free{held}"
-        held = _held_by(self._holders)
+        held = held_by(self._holders)
         if label == "all":
-            return f"no bin could hold {_describe(demand)} at once, even if nothing else ran"
+            return f"no bin could hold {demand_words(demand)} at once, even if nothing else ran"
         if label == "both":
-            return f"no bin has {_describe(demand)} free at once{held}"
-        need = _by_label(demand)[label]
+            return f"no bin has {demand_words(demand)} free at once{held}"
+        need = by_label(demand)[label]
         if shortage.is_for_ever:
-            most = _amount(label, self._largest.get(label, 0))
-            return f"needs {_amount(label, need)}, but the largest bin has {most}"
-        return f"needs {_amount(label, need)}: {_amount(label, self._most_free(label, need))} free{held}"
+            most = amount_words(label, self._largest.get(label, 0))
+            return f"needs {amount_words(label, need)}, but the largest bin has {most}"
+        return f"needs {amount_words(label, need)}: {amount_words(label, self._most_free(label, need))} free{held}"
 
     def _most_free(self, label: str, need: int) -> int:
         """The most of a resource that is free in one bin; of GPUs, where a share is needed, in one device."""
@@ -387,65 +346,3 @@ class Room:
         for pool, size in self._pool_size.items():
             found[pool] = (self._pool_used.get(pool, 0), size)
         return found
-
-
-def _fits_bin(book: _BinBook, demand: Demand, gone: Collection[tuple[Demand, Place]]) -> bool:
-    """Whether the demand would fit this bin if `gone`, which are held in it, had ended."""
-    if not book.is_offered:
-        return False
-    cpu, memory, gpu = book.cpu_used, book.memory_used, list(book.gpu_used)
-    for held, place in gone:
-        cpu, memory = cpu - held.cpu_milli, memory - held.memory_mib
-        for device in place.devices:
-            gpu[device] -= min(held.gpu_milli, WHOLE_DEVICE_MILLI)
-    free_cpu, free_memory = max(0, book.bin.cpu_milli - cpu), max(0, book.bin.memory_mib - memory)
-    if free_cpu < demand.cpu_milli or free_memory < demand.memory_mib:
-        return False
-    if not demand.gpu_milli:
-        return True
-    return _find_devices(replace(book, gpu_used=gpu), demand.gpu_milli) is not None
-
-
-def _emptied(book: _BinBook) -> _BinBook:
-    return replace(book, cpu_used=0, memory_used=0, gpu_used=[0] * len(book.gpu_used))
-
-
-def _find_devices(book: _BinBook, milli: int) -> tuple[int, ...] | None:
-    """Devices for a GPU demand in this bin: the fullest one where a share fits, or so many whole empty ones."""
-    count = len(book.bin.gpu_milli)
-    if milli <= WHOLE_DEVICE_MILLI:
-        fitting = [
-            (book.gpu_free(device), device) for device in range(count) if book.gpu_free(device) >= milli
-        ]
-        return (min(fitting)[1],) if fitting else None
-    wanted = -(-milli // WHOLE_DEVICE_MILLI)
-    empty = [d for d in range(count) if book.gpu_used[d] == 0 and book.bin.gpu_milli[d] >= WHOLE_DEVICE_MILLI]
-    return tuple(empty[:wanted]) if len(empty) >= wanted else None
-
-
-def _by_label(demand: Demand) -> dict[str, int]:
-    return {"cpu": demand.cpu_milli, "memory": demand.memory_mib, "gpu": demand.gpu_milli}
-
-
-@lru_cache(maxsize=4096)
-def _amount(label: str, amount: int) -> str:
-    if label == "memory":
-        return f"{amount} MiB" if amount < 1024 else f"{amount / 1024:.3g} GiB"
-    unit = "core" if label == "cpu" else "GPU"
-    return f"{amount / 1000:g} {unit}{'' if amount == 1000 else 's'}"
-
-
-def _describe(demand: Demand) -> str:
-    parts = [_amount("cpu", demand.cpu_milli), _amount("memory", demand.memory_mib)]
-    if demand.gpu_milli:
-        parts.append(_amount("gpu", demand.gpu_milli))
-    return ", ".join(parts)
-
-
-def _held_by(holders: Mapping[str, object]) -> str:
-    if not holders:
-        return ""
-    more = len(holders) - HOLDERS_SHOWN
-    return f"; in use by {', '.join(islice(holders, HOLDERS_SHOWN))}" + (
-        f" and {more} more" if more > 0 else ""
-    )

@@ -14,7 +14,8 @@ from watching import Account
 from prometheus.core.demand import Demand
 from prometheus.orchestrator.simulation.faults import Faults, Restart
 from prometheus.orchestrator.simulation.simulate import Simulated, simulate
-from prometheus.scheduler import moving, room
+from prometheus.scheduler import moving
+from prometheus.scheduler.bins import BinBook
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.packing import pack
@@ -116,7 +117,7 @@ _current, _reconsider = Scheduler._current, moving.reconsider
     ("where", "name", "planted"),
     [
         (Room, "want", _wants_no_memory),
-        (room, "_find_devices", _shares_of_all_devices),
+        (BinBook, "devices_for", _shares_of_all_devices),
         (Scheduler, "_current", _whatever_attempt),
         (moving, "reconsider", _ready_and_silent),
     ],
