@@ -16,7 +16,7 @@ from prometheus.scheduler.reservation import BIN_US, said_of
 from prometheus.scheduler.reserving import plan
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.states import ENDED
-from prometheus.scheduler.windows import bins_of, can_make_room, next_due_us, open_windows
+from prometheus.scheduler.windows import bins_of, can_make_room, can_wait, has_just_begun, next_due_us, open_windows
 
 FOLLOWED_AT_MOST = 1_000  # tasks downstream that are looked at
 
@@ -59,7 +59,7 @@ def look_again(books: Books) -> None:
 
 def watch(books: Books) -> None:
     """See to it that those who have waited too long get windows, also while the machine is full and nobody asks."""
-    if not books.policy.reserves or not books.policy.windows or not is_old(books):
+    if not books.policy.reserves or not books.policy.windows or not (is_old(books) or has_just_begun(books)):
         return
     due_us = next_due_us(books)
     if due_us is None:
@@ -71,7 +71,7 @@ def watch(books: Books) -> None:
 
 
 def _blocks(books: Books, book: TaskBook) -> tuple[str, int] | None:
-    heeds_windows = book.plan.tier == 3
+    heeds_windows = book.plan.tier == 3 or can_wait(books, book)
     name = kept_now(books, book, (), heeds_windows=heeds_windows)
     if name is not None:
         return name, books.now_us // BIN_US

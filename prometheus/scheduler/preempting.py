@@ -71,6 +71,7 @@ def victims_for_window(books: Books, book: TaskBook) -> list[TaskBook]:
         return []
     candidates = []
     is_first, can_wait = is_first_turn(books, book), can_make_room(books, book)
+    brief_us = min(BRIEF_US, book.ready_us + policy.starts_within_us - books.now_us)
     for task_id in books.holding:
         other = books.tasks[task_id]
         if other.plan.tier != 3 or other.state is not TaskState.RUNNING or not can_make_room(books, other):
@@ -78,13 +79,13 @@ def victims_for_window(books: Books, book: TaskBook) -> list[TaskBook]:
         assert other.attempt_started_us is not None, f"{task_id} runs and has not begun"
         ran_us = books.now_us - other.attempt_started_us
         if is_first:
-            if ran_us >= BRIEF_US:
+            if ran_us >= brief_us:
                 candidates.append(other)
         elif other.saved_us is not None and (not can_wait or ran_us >= policy.slice_us):
             candidates.append(other)
     chosen = _choose(books, candidates, would_do)
     if is_first:
-        by_us = books.now_us + BRIEF_US
+        by_us = books.now_us + brief_us
         return _now(books, chosen, [one for one in chosen if not _saves_by(books, one, by_us)])
     return _now(books, chosen, [one for one in chosen if _has_just_saved(books, one)])
 

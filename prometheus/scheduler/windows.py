@@ -188,6 +188,12 @@ def due(books: Books) -> list[TaskBook]:
     return [books.tasks[i] for i in books.reservation.windows if has_begun(books, books.tasks[i])]
 
 
+def has_just_begun(books: Books) -> bool:
+    """Whether a window has begun since it was found: who was to have ended by now may run on."""
+    made_us, now_us = books.reservation.made_us, books.now_us
+    return any(made_us < first * BIN_US <= now_us for _, first, _ in books.reservation.windows.values())
+
+
 def has_begun(books: Books, book: TaskBook) -> bool:
     """Whether the task has a window, and it has begun."""
     window = books.reservation.windows.get(book.plan.task_id)
