@@ -71,7 +71,7 @@ def victims_for_window(books: Books, book: TaskBook) -> list[TaskBook]:
         return []
     candidates = []
     is_first, can_wait = is_first_turn(books, book), can_make_room(books, book)
-    brief_us = min(BRIEF_US, book.ready_us + policy.starts_within_us - books.now_us)
+    brief_us = min(BRIEF_US, book.ready_us + policy.starts_within_us - FRESH_US - books.now_us)
     for task_id in books.holding:
         other = books.tasks[task_id]
         if other.plan.tier != 3 or other.state is not TaskState.RUNNING or not can_make_room(books, other):
