@@ -16,7 +16,14 @@ from prometheus.scheduler.reservation import BIN_US, said_of
 from prometheus.scheduler.reserving import plan
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.states import ENDED
-from prometheus.scheduler.windows import bins_of, can_make_room, can_wait, has_just_begun, next_due_us, open_windows
+from prometheus.scheduler.windows import (
+    bins_of,
+    can_make_room,
+    can_wait,
+    has_just_begun,
+    next_due_us,
+    open_windows,
+)
 
 FOLLOWED_AT_MOST = 1_000  # tasks downstream that are looked at
 

@@ -39,7 +39,9 @@ class Policy:
         True  # after a preemption; False = when it is due, which is enough for looking ahead
     )
     patience_us: int = 3 * HOUR_US  # a Tier 3 task that waits longer gets a window of its own
-    starts_within_us: int = 6 * HOUR_US  # from being ready, if it fits a window; nobody's save is waited for beyond that
+    starts_within_us: int = (
+        6 * HOUR_US
+    )  # from being ready, if it fits a window; nobody's save is waited for beyond that
     windows: int = 4
     slice_us: int = (
         HOUR_US  # how long such a window is for a task that checkpoints, and how long one runs undisturbed

@@ -178,13 +178,54 @@ def test_a_window_is_given_also_to_one_that_stands_behind_an_equal_that_does_not
     assert started(ended) == ["short"]
 
 
-def test_tier_2_goes_before_windows() -> None:
+@pytest.mark.parametrize("slack_min", [None, 44, 46])
+def test_tier_2_that_can_wait_keeps_out_of_windows(slack_min: int | None) -> None:
+    """From 45 minutes to its latest start on it goes before them, and so does what has no deadline."""
     scheduler = night(timed("busy", minutes=235, tier=2, cpu=2), timed("wide", minutes=60, tier=3, cpu=4))
     turn(scheduler, *begun("busy"))
     late_us = 181 * MINUTE_US
-    assert started(opens(scheduler, timed("report", minutes=120, tier=2, run=LATE), at_us=late_us)) == [
-        "report"
-    ]
+    deadline_us = None if slack_min is None else late_us + (120 + slack_min) * MINUTE_US
+    report = timed("report", minutes=120, tier=2, run=LATE, deadline_us=deadline_us)
+    decisions = opens(scheduler, report, at_us=late_us)
+    if slack_min != 46:
+        assert started(decisions) == ["report"]
+        return
+    assert refused(decisions)["report"].startswith(
+        "fits now, but cpu is kept for Tier 1 and earlier promises from 04:0"
+    )
+    assert started(turn(scheduler, TimePassed(late_us + 2 * MINUTE_US))) == ["report"], (
+        "it can wait no longer"
+    )
+
+
+def test_a_window_begins_only_if_what_was_to_have_ended_by_then_has() -> None:
+    """The plan from which it was found is younger than five minutes, and would not be made anew for that alone."""
+    for runs_on in (False, True):
+        scheduler = night(timed("busy", minutes=170, tier=2), timed("wide", minutes=60, tier=3, cpu=4))
+        turn(scheduler, *begun("busy"))
+        close = timed("close", minutes=13, cpu=3, run=LATE)
+        assert started(opens(scheduler, close, at_us=170 * MINUTE_US)) == ["close"]
+        turn(scheduler, AttemptStarted(170 * MINUTE_US, f"{LATE}.close", 1))
+        turn(scheduler, AttemptSucceeded(171 * MINUTE_US, tid("busy"), 1))
+        turn(scheduler, TimePassed(181 * MINUTE_US))
+        assert scheduler.next_wakeup_us() == 185 * MINUTE_US
+        ended = [] if runs_on else [AttemptSucceeded(184 * MINUTE_US, f"{LATE}.close", 1)]
+        decisions = turn(scheduler, *ended, TimePassed(185 * MINUTE_US))
+        assert (started(decisions), scheduler.windows_begun()) == ([] if runs_on else ["wide"], [])
+
+
+@pytest.mark.parametrize(("saved_min", "is_stopped_at_once"), [(341, False), (343, True)])
+def test_no_save_is_waited_for_that_comes_when_a_first_turn_is_six_hours_late(
+    saved_min: int, is_stopped_at_once: bool
+) -> None:
+    """Both save within five minutes of the window's beginning, at 355; whoever stops may take two of them to end."""
+    scheduler = night(
+        timed("busy", minutes=354, tier=2, cpu=2), saving("low", cpu=2), timed("waits", tier=3, cpu=4)
+    )
+    turn(scheduler, *begun("busy", "low"))
+    turn(scheduler, saves("low", saved_min))
+    decisions = turn(scheduler, AttemptSucceeded(355 * MINUTE_US, tid("busy"), 1))
+    assert stopped(decisions) == (["low"] if is_stopped_at_once else [])
 
 
 def test_who_made_room_before_it_saved_anything_keeps_its_age_and_others_wait_anew() -> None:
