@@ -6,6 +6,7 @@ what really fits is asked of `Room` before each start.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -19,6 +20,8 @@ PROMISED_BINS_AT_MOST = 12 * 24 * 7  # a job that may take longer than a week is
 POOL = "pool:"  # before a pool's name, for a pool may be called "cpu"
 Bins = dict[str, dict[int, int]]  # resource -> bin of time -> amount
 _EMPTY: dict[int, int] = {}
+_Get = Callable[[int, int], int]
+_Row = tuple[str, int, _Get, _Get, _Get]
 Amounts = tuple[tuple[str, int], ...]  # resource -> amount: "cpu", "memory", "gpu", or POOL and a name
 
 
@@ -99,6 +102,12 @@ class Reservation:
             self._beside.clear()
         return found
 
+    def close_windows(self) -> None:
+        """All windows are looked for anew."""
+        self.windows.clear()
+        self.windowed.clear()
+        self._beside.clear()
+
     def windowed_beside(self, task_id: str) -> Bins:
         """The sum of the windows that are not the task's own."""
         own = self.windows.get(task_id)
@@ -137,13 +146,7 @@ class Reservation:
 
         The window of the task `own`, if it has one, keeps nothing.
         """
-        windows = self.windowed_beside(own) if heeds_windows else {}
-        rows = []
-        for name, amount in amounts:
-            planned, promised = self.planned.get(name, _EMPTY), self.promised.get(name, _EMPTY)
-            windowed = windows.get(name, _EMPTY)
-            if planned or promised or windowed:
-                rows.append((name, capacity.get(name, 0) - amount, planned.get, promised.get, windowed.get))
+        rows = self._rows(amounts, capacity, self.windowed_beside(own) if heeds_windows else {})
         if not rows:
             return None
         for place in range(first, first + min(count, PROMISED_BINS_AT_MOST)):
@@ -151,6 +154,30 @@ class Reservation:
                 if planned_in(place, 0) + promised_in(place, 0) + windowed_in(place, 0) > spare:
                     return name, place
         return None
+
+    def earliest(self, amounts: Amounts, capacity: dict[str, int], first: int, count: int, end: int) -> int | None:
+        """The first bin from `first` on, before `end`, from which the amounts fit beside all that is kept, for `count` bins."""
+        rows = self._rows(amounts, capacity, self.windowed)
+        count, place = min(count, PROMISED_BINS_AT_MOST), first
+        while rows and place < first + count:
+            for _, spare, planned_in, promised_in, windowed_in in rows:
+                if planned_in(place, 0) + promised_in(place, 0) + windowed_in(place, 0) > spare:
+                    first = place + 1
+                    break
+            if first >= end:
+                return None
+            place += 1
+        return first if first < end else None
+
+    def _rows(self, amounts: Amounts, capacity: dict[str, int], windows: Bins) -> list[_Row]:
+        """Of each resource of which something is kept: what may be kept beside the amounts, and what is, by bin."""
+        rows = []
+        for name, amount in amounts:
+            planned, promised = self.planned.get(name, _EMPTY), self.promised.get(name, _EMPTY)
+            windowed = windows.get(name, _EMPTY)
+            if planned or promised or windowed:
+                rows.append((name, capacity.get(name, 0) - amount, planned.get, promised.get, windowed.get))
+        return rows
 
     def check(self) -> None:
         """Assert that what is promised is the sum of the promises and the windows."""

@@ -47,17 +47,14 @@ def earliest_stretch(
 
     `outrun` is what `outrunning` found.
     """
-    here = first = books.now_us // BIN_US
+    here = books.now_us // BIN_US
     count, capacity = stretch_of(books, book), books.room.totals()
-    while first < here + within:
-        blocked = books.reservation.blocks(book.amounts, capacity, first, count, heeds_windows=True)
-        if blocked is not None:
-            first = blocked[1] + 1
-        elif any(first < until for _, until in outrun) and not _fits_beside(books, book, outrun, first):
-            first += 1
-        else:
-            return first
-    return None
+    first = books.reservation.earliest(book.amounts, capacity, here, count, here + within)
+    while first is not None and any(first < until for _, until in outrun):
+        if _fits_beside(books, book, outrun, first):
+            break
+        first = books.reservation.earliest(book.amounts, capacity, first + 1, count, here + within)
+    return first
 
 
 def outrunning(books: Books) -> list[tuple[Amounts, int]]:
@@ -94,8 +91,7 @@ def _fits_beside(books: Books, book: TaskBook, outrun: Sequence[tuple[Amounts, i
 def open_windows(books: Books) -> None:
     """Give a window each to the Tier 3 tasks that have waited longest, as many as the policy allows at once."""
     reservation, policy = books.reservation, books.policy
-    for task_id in list(reservation.windows):
-        reservation.close_window(task_id)
+    reservation.close_windows()
     waiting = [
         (_turn_of(books, task_id), task_id)
         for queue in books.queues.values()
@@ -190,6 +186,8 @@ def due(books: Books) -> list[TaskBook]:
 
 def has_just_begun(books: Books) -> bool:
     """Whether a window has begun since it was found: who was to have ended by now may run on."""
+    if not books.reservation.windows:
+        return False
     made_us, now_us = books.reservation.made_us, books.now_us
     return any(made_us < first * BIN_US <= now_us for _, first, _ in books.reservation.windows.values())
 
