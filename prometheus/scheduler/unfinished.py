@@ -96,6 +96,8 @@ def _look_at(books: Books, frame: Frame, numbers: Sequence[int]) -> Part:
     in_vain: list[int] = []
     has_outside, key = False, 0
     may_ever: dict[int, bool] = {}
+    begins: list[int] = []
+    ends: dict[int, int] = {}  # no schedule can be quicker
     for number in numbers:
         book = tasks[task_ids[number]]
         state = book.state
@@ -103,14 +105,16 @@ def _look_at(books: Books, frame: Frame, numbers: Sequence[int]) -> Part:
             continue
         not_ended.append(number)
         if state in HOLDING_ROOM:
-            running.append((now_us + left_of(books, book), number))
+            ends[number] = now_us + left_of(books, book)
+            running.append((ends[number], number))
             continue
         at_us = max(book.plan.release_us, book.not_before_us, now_us)
-        planned = unknown = 0
+        begin_us, planned, unknown = at_us, 0, 0
         has_outside |= bool(frame.outside[number])
         if book.missing or book.broken:
             for before in frame.before[number]:
                 planned += tasks[task_ids[before]].state not in DONE
+                begin_us = max(begin_us, ends.get(before, 0))
             for upstream_id in frame.outside[number]:
                 upstream = tasks.get(upstream_id)
                 if upstream is None or (upstream.state not in DONE and upstream.state not in HOLDING_ROOM):
@@ -126,6 +130,8 @@ def _look_at(books: Books, frame: Frame, numbers: Sequence[int]) -> Part:
         open_.append(number)
         earliest.append(at_us)
         waits.append(planned + unknown)
+        begins.append(begin_us)
+        ends[number] = begin_us + frame.takes[number]
         key ^= key_of(number)
         if not planned and not unknown:
             ready.append((at_us, number))
@@ -137,7 +143,7 @@ def _look_at(books: Books, frame: Frame, numbers: Sequence[int]) -> Part:
         waits=waits,
         ready=ready,
         running=running,
-        left_out=_caps(frame, open_, earliest, books.room.totals().get("cpu", 0)) if open_ else [0],
+        left_out=_caps(frame, open_, earliest, begins, books.room.totals().get("cpu", 0)) if open_ else [0],
         startable=len(open_) - (_in_vain(frame, in_vain, open_) if in_vain else 0),
         is_hurried=any(frame.due[number] < NEVER_US for number in open_),
         first_us=first_us,
@@ -157,7 +163,7 @@ def _in_vain(frame: Frame, found: list[int], open_: list[int]) -> int:
     return len(seen)
 
 
-def _caps(frame: Frame, numbers: list[int], earliest: list[int], cores: int) -> list[int]:
+def _caps(frame: Frame, numbers: list[int], earliest: list[int], begins: list[int], cores: int) -> list[int]:
     """What the caps of a part leave out of the cores, from the whole machine (0) to the smallest that may do.
 
     A cap is no narrower than the part's widest task, and not so narrow that it would have to be full for more than three
@@ -175,7 +181,25 @@ def _caps(frame: Frame, numbers: list[int], earliest: list[int], cores: int) -> 
     if begin_us < NEVER_US:
         span_us = end_us - begin_us
         least = max(least, area * 4 // (3 * span_us)) if span_us > 0 else cores
+        least = max(least, min(cores, _least(frame, numbers, begins, cores)))
     return sorted({0, *(max(0, cores - max(cores * eighths // CAPS[-1], least)) for eighths in CAPS)})
+
+
+def _least(frame: Frame, numbers: list[int], begins: list[int], cores: int) -> int:
+    """Under fewer cores some deadline is missed for sure; all of them where a chain of tasks is late by itself."""
+    area, begin_us, least = 0, NEVER_US, 0
+    for due_us, at_us, number in sorted(
+        (frame.due[number], at_us, number) for number, at_us in zip(numbers, begins, strict=True)
+    ):
+        if due_us >= NEVER_US:
+            break
+        takes_us = frame.takes[number]
+        if at_us + takes_us > due_us:
+            return cores
+        area += frame.cores[number] * takes_us
+        begin_us = min(begin_us, at_us)
+        least = max(least, -(-area // (due_us - begin_us)))
+    return least
 
 
 def frame_of(books: Books) -> Frame:
