@@ -156,17 +156,20 @@ class Reservation:
         return None
 
     def earliest(self, amounts: Amounts, capacity: dict[str, int], first: int, count: int, end: int) -> int | None:
-        """The first bin from `first` on, before `end`, from which the amounts fit beside all that is kept, for `count` bins."""
+        """The first bin from `first` on, before `end`, from which the amounts fit beside all that is kept, for `count` bins.
+
+        Each stretch is looked at from its end, for no other can begin before the last bin that is taken in it.
+        """
         rows = self._rows(amounts, capacity, self.windowed)
-        count, place = min(count, PROMISED_BINS_AT_MOST), first
-        while rows and place < first + count:
+        count, clear = min(count, PROMISED_BINS_AT_MOST), first  # from `first` to `clear` they fit
+        place = first + count - 1
+        while rows and place >= clear and first < end:
             for _, spare, planned_in, promised_in, windowed_in in rows:
                 if planned_in(place, 0) + promised_in(place, 0) + windowed_in(place, 0) > spare:
-                    first = place + 1
+                    first, clear, place = place + 1, first + count, place + count
                     break
-            if first >= end:
-                return None
-            place += 1
+            else:
+                place -= 1
         return first if first < end else None
 
     def _rows(self, amounts: Amounts, capacity: dict[str, int], windows: Bins) -> list[_Row]:
