@@ -33,7 +33,18 @@ class Kept:
     """What the room is kept for. `what` changes only when the reason to tell does."""
 
     what: tuple[str, str]
-    reason: str
+    place: int  # the bin from which it is kept
+    is_now: bool
+
+    @property
+    def reason(self) -> str:
+        """Why the task does not start; made only when it is told, for most turns ask and find nothing new."""
+        until = (
+            "now"
+            if self.is_now
+            else f"from {from_us(self.place * BIN_US):%H:%M} UTC, and it cannot checkpoint"
+        )
+        return f"fits now, but {said_of(self.what[1])} is kept for Tier 1 and earlier promises {until}"
 
 
 def what_is_kept(books: Books, book: TaskBook) -> Kept | None:
@@ -45,11 +56,7 @@ def what_is_kept(books: Books, book: TaskBook) -> Kept | None:
         return None
     books.alarms.set("replan", "", books.now_us + books.policy.replan_us)
     name, place = found
-    is_now = place == books.now_us // BIN_US
-    until = "now" if is_now else f"from {from_us(place * BIN_US):%H:%M} UTC, and it cannot checkpoint"
-    return Kept(
-        ("kept", name), f"fits now, but {said_of(name)} is kept for Tier 1 and earlier promises {until}"
-    )
+    return Kept(("kept", name), place, place == books.now_us // BIN_US)
 
 
 def is_old(books: Books) -> bool:

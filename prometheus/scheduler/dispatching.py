@@ -248,7 +248,8 @@ def _dispatch(
                 if kept is not None:
                     queue.told = kept.what
                     turn.has_kept = True
-                    _refuse(books, book, kept.what, kept.reason)
+                    if book.refused_for != kept.what:
+                        _refuse(books, book, kept.what, kept.reason)
                     continue
             # Others may use now what its window kept, or are kept from by something else.
             turn.has_more |= had_window or turn.has_kept

@@ -155,7 +155,9 @@ class Reservation:
                     return name, place
         return None
 
-    def earliest(self, amounts: Amounts, capacity: dict[str, int], first: int, count: int, end: int) -> int | None:
+    def earliest(
+        self, amounts: Amounts, capacity: dict[str, int], first: int, count: int, end: int
+    ) -> int | None:
         """The first bin from `first` on, before `end`, from which the amounts fit beside all that is kept, for `count` bins.
 
         Each stretch is looked at from its end, for no other can begin before the last bin that is taken in it.
