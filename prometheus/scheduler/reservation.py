@@ -176,7 +176,7 @@ class Reservation:
 
     def _rows(self, amounts: Amounts, capacity: dict[str, int], windows: Bins) -> list[_Row]:
         """Of each resource of which something is kept: what may be kept beside the amounts, and what is, by bin."""
-        rows = []
+        rows: list[_Row] = []
         for name, amount in amounts:
             planned, promised = self.planned.get(name, _EMPTY), self.promised.get(name, _EMPTY)
             windowed = windows.get(name, _EMPTY)
