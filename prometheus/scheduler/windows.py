@@ -130,6 +130,12 @@ def can_wait(books: Books, book: TaskBook) -> bool:
     return books.policy.hard_us <= book.latest_start_us - books.now_us and book.latest_start_us < NEVER_US
 
 
+def steps_aside(books: Books, book: TaskBook) -> bool:
+    """Whether it keeps out of windows: Tier 3 does, and Tier 2 that will find another time before it has to hurry."""
+    has_time = books.policy.aside_us <= book.latest_start_us - books.now_us
+    return book.plan.tier == 3 or (has_time and book.latest_start_us < NEVER_US)
+
+
 def stands_before(books: Books, book: TaskBook) -> str | None:
     """The task that may have its first turn in a window of which a Tier 1 task that can wait would take too much.
 
