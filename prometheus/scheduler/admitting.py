@@ -20,9 +20,9 @@ from prometheus.scheduler.windows import (
     bins_of,
     can_make_room,
     has_just_begun,
+    keeps_out,
     next_due_us,
     open_windows,
-    steps_aside,
 )
 
 FOLLOWED_AT_MOST = 1_000  # tasks downstream that are looked at
@@ -85,7 +85,7 @@ def watch(books: Books) -> None:
 
 
 def _blocks(books: Books, book: TaskBook) -> tuple[str, int] | None:
-    heeds_windows = steps_aside(books, book)
+    heeds_windows = keeps_out(books, book)
     name = kept_now(books, book, (), heeds_windows=heeds_windows)
     if name is not None:
         return name, books.now_us // BIN_US

@@ -39,12 +39,8 @@ class Policy:
         True  # after a preemption; False = when it is due, which is enough for looking ahead
     )
     patience_us: int = 3 * HOUR_US  # a Tier 3 task that waits longer gets a window of its own
-    starts_within_us: int = (
-        6 * HOUR_US
-    )  # from being ready, if it fits a window; nobody's save is waited for beyond that
-    # Tier 2 with so long to its latest start keeps out of windows. At load 1.0 it then misses 0.07 % of its deadlines, with
-    # 45 minutes 0.25 %, and of those that fit a window no more are late.
-    aside_us: int = 90 * MINUTE_US
+    # One that fits a window starts so soon after it became ready: nobody's save is waited for beyond that.
+    starts_within_us: int = 6 * HOUR_US
     windows: int = 4
     slice_us: int = (
         HOUR_US  # how long such a window is for a task that checkpoints, and how long one runs undisturbed

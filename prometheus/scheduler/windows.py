@@ -130,10 +130,21 @@ def can_wait(books: Books, book: TaskBook) -> bool:
     return books.policy.hard_us <= book.latest_start_us - books.now_us and book.latest_start_us < NEVER_US
 
 
-def steps_aside(books: Books, book: TaskBook) -> bool:
-    """Whether it keeps out of windows: Tier 3 does, and Tier 2 that will find another time before it has to hurry."""
-    has_time = books.policy.aside_us <= book.latest_start_us - books.now_us
-    return book.plan.tier == 3 or (has_time and book.latest_start_us < NEVER_US)
+def keeps_out(books: Books, book: TaskBook) -> bool:
+    """Whether a lower task may take no room in windows: of Tier 3 none may; of Tier 2 none that can wait, while a first turn
+    has begun and room is made for it. Kept out of windows that only come, Tier 2 is in Tier 1's way when it does start.
+    """
+    if book.plan.tier == 3:
+        return True
+    here, windows = books.now_us // BIN_US, books.reservation.windows
+    return (
+        bool(windows)
+        and can_wait(books, book)
+        and any(
+            first <= here and is_first_turn(books, books.tasks[task_id])
+            for task_id, (_, first, _) in windows.items()
+        )
+    )
 
 
 def stands_before(books: Books, book: TaskBook) -> str | None:
