@@ -198,7 +198,8 @@ def _least(frame: Frame, numbers: list[int], begins: list[int], cores: int) -> i
             return cores
         area += frame.cores[number] * takes_us
         begin_us = min(begin_us, at_us)
-        least = max(least, -(-area // (due_us - begin_us)))
+        if area:  # tasks of no duration may all be due at the very instant at which they begin
+            least = max(least, -(-area // (due_us - begin_us)))
     return least
 
 

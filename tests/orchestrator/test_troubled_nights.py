@@ -14,7 +14,7 @@ from watching import Account
 from prometheus.core.demand import Demand
 from prometheus.orchestrator.simulation.faults import Faults, Restart
 from prometheus.orchestrator.simulation.simulate import Simulated, simulate
-from prometheus.scheduler import moving
+from prometheus.scheduler import moving, unfinished
 from prometheus.scheduler.bins import BinBook
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.core import Scheduler
@@ -71,6 +71,14 @@ def test_a_night_with_a_ledger_is_the_night_without(night: Drawn) -> None:
     quick, kept = (simulate(night.workload, faults=faults, traced=True) for faults in (None, night.faults))
     assert quick.trace == kept.trace
     assert (quick.events, quick.decisions) == (kept.events, kept.decisions)
+
+
+@given(nights())
+def test_caps_under_which_tier_1_is_late_for_sure_need_not_be_tried(night: Drawn) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unfinished, "_least", lambda *_: 0)
+        tried = simulate(night.workload, faults=night.faults, traced=True)
+    assert simulate(night.workload, faults=night.faults, traced=True).trace == tried.trace
 
 
 @settings(max_examples=4 * OFTEN)

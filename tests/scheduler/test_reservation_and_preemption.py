@@ -364,3 +364,11 @@ def test_a_pool_is_freed_in_one_bin_and_cores_in_another() -> None:
     decisions = opens(scheduler, urgent, at_us=MINUTE_US)
     assert sorted(stopped(decisions)) == ["pool", "wide"]
     assert "urgent" in started(made_room(scheduler, decisions, 2 * MINUTE_US))
+
+
+def test_work_of_no_duration_that_is_due_when_it_begins_is_planned() -> None:
+    """An hour to spare is all the time that it has."""
+    at_once = timed("at_once", minutes=0, release_us=MINUTE_US, deadline_us=61 * MINUTE_US)
+    scheduler = night(timed("busy", tier=2, cpu=4), at_once, timed("low", tier=3))
+    turn(scheduler, *begun("busy"))
+    assert started(turn(scheduler, AttemptSucceeded(2 * MINUTE_US, tid("busy"), 1))) == ["at_once", "low"]
