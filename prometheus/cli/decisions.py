@@ -44,7 +44,7 @@ def decisions(
     no_color: NoColor = False,
 ) -> None:
     """What the engines decided for a session, from which inputs and by which configuration."""
-    from prometheus.orchestrator.tonight import counted
+    from prometheus.core.counting import counted
     from prometheus.orchestrator.views import decisions_of
 
     face = open_face(as_json, home, None, no_color)
@@ -88,7 +88,7 @@ def _show(out: Console, row: Mapping[str, Any]) -> None:
 
 def _inputs(refs: Sequence[Mapping[str, Any]]) -> str:
     """Decisions by engine and id, rows by table and date."""
-    from prometheus.orchestrator.tonight import counted
+    from prometheus.core.counting import counted
 
     found = []
     for ref in refs:

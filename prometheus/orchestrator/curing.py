@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from prometheus.core.counting import counted
 from prometheus.core.demand import Capacity
 from prometheus.core.instants import SECOND_US
 from prometheus.forecast.foresee import Forecast
@@ -233,7 +234,9 @@ def _out_of_the_way(
         if len(members) > 1:
             ids = [plan.task_id for plan in members]
             found += _held(prospect, f"hold {name}", ids, rows, 1)
-            found.append(_asked(prospect, Verb.CANCEL, f"cancel {name} ({_tasks(len(ids))})", ids, 3))
+            found.append(
+                _asked(prospect, Verb.CANCEL, f"cancel {name} ({counted(len(ids), 'task')})", ids, 3)
+            )
     by_work = sorted(lower, key=lambda plan: (-_work([plan]), plan.task_id))
     running = [plan.task_id for plan in by_work if rows[plan.task_id].state in HOLDING_ROOM]
     queued = [plan.task_id for plan in by_work if rows[plan.task_id].state not in HOLDING_ROOM]
@@ -254,7 +257,9 @@ def _held(
         return []
     if len(task_ids) > 1:
         goes_on = len([task_id for task_id in task_ids if rows[task_id].state in HOLDING_ROOM])
-        words += f" ({_tasks(len(ids))} that wait" + (f"; {goes_on} that run go on)" if goes_on else ")")
+        words += f" ({counted(len(ids), 'task')} that wait" + (
+            f"; {goes_on} that run go on)" if goes_on else ")"
+        )
     return [_asked(prospect, Verb.HOLD, words, ids, kind)]
 
 
@@ -330,7 +335,3 @@ def _with_ancestors(task_ids: Sequence[str], plans: Mapping[str, TaskPlan]) -> l
                 found[before] = None
                 queue.append(before)
     return queue
-
-
-def _tasks(count: int) -> str:
-    return f"{count} task{'' if count == 1 else 's'}"

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from prometheus.core.calendar_book import CalendarBook
+from prometheus.core.counting import counted
 from prometheus.core.demand import Capacity
 from prometheus.core.instants import MINUTE_US
 from prometheus.forecast.foresee import Outlook
@@ -196,8 +197,3 @@ def only(snapshot: Snapshot, run_ids: set[str]) -> Snapshot:
         attempts=tuple(attempt for attempt in snapshot.attempts if attempt.task_id in ids),
         slos=tuple(slo for slo in snapshot.slos if slo.run_id in run_ids),
     )
-
-
-def counted(number: int, noun: str) -> str:
-    """So many of them, in words."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

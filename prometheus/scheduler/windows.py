@@ -136,15 +136,7 @@ def keeps_out(books: Books, book: TaskBook) -> bool:
     """
     if book.plan.tier == 3:
         return True
-    here, windows = books.now_us // BIN_US, books.reservation.windows
-    return (
-        bool(windows)
-        and can_wait(books, book)
-        and any(
-            first <= here and is_first_turn(books, books.tasks[task_id])
-            for task_id, (_, first, _) in windows.items()
-        )
-    )
+    return can_wait(books, book) and any(is_first_turn(books, other) for other in due(books))
 
 
 def stands_before(books: Books, book: TaskBook) -> str | None:
@@ -203,8 +195,6 @@ def due(books: Books) -> list[TaskBook]:
 
 def has_just_begun(books: Books) -> bool:
     """Whether a window has begun since it was found: who was to have ended by now may run on."""
-    if not books.reservation.windows:
-        return False
     made_us, now_us = books.reservation.made_us, books.now_us
     return any(made_us < first * BIN_US <= now_us for _, first, _ in books.reservation.windows.values())
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
+from prometheus.core.counting import counted
 from prometheus.core.db_health import Check, Database, HealthReport, check, check_folder
 from prometheus.core.settings import Settings
 from prometheus.stores import schema
@@ -64,8 +65,6 @@ def _check_table(path: Path) -> Check:
     except Exception as error:  # noqa: BLE001 - two libraries, each with its own errors; all mean "sick", and are told
         return Check(_STORE, name, "failed", f"cannot be read: {error}", hint)
     rows, last = told.row(0)
-    held = " and ".join(
-        f"{number} {noun}{'s' * (number != 1)}" for number, noun in ((rows, "row"), (len(files), "file"))
-    )
+    held = f"{counted(rows, 'row')} and {counted(len(files), 'file')}"
     detail = f"version {handle.version()}, {held}, last date {last}"
     return Check(_STORE, name, "ok", detail)

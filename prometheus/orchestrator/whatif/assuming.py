@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal, assert_never
 
+from prometheus.core.counting import counted
 from prometheus.core.demand import Bin, Capacity, Demand
 from prometheus.core.errors import UserError
-from prometheus.orchestrator.tonight import Tonight, counted, only
+from prometheus.orchestrator.tonight import Tonight, only
 from prometheus.orchestrator.whatif.closing import Closes, close
 from prometheus.pipelines.checking import why_never
 from prometheus.pipelines.defaults import near

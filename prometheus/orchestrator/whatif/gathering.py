@@ -12,6 +12,7 @@ from itertools import chain
 
 from prometheus.core.calendar_book import CalendarBook
 from prometheus.core.calendar_errors import NotATradingDayError
+from prometheus.core.counting import counted
 from prometheus.core.errors import StoreError, UserError
 from prometheus.core.instants import DAY_US, HOUR_US, from_us
 from prometheus.core.settings import Settings
@@ -34,7 +35,7 @@ from prometheus.orchestrator.histories import (
 from prometheus.orchestrator.loading import LoadedPipeline, load_pipeline, shipped_names
 from prometheus.orchestrator.machine import capacity_of
 from prometheus.orchestrator.outlooks import basis_of
-from prometheus.orchestrator.tonight import Tonight, counted, only
+from prometheus.orchestrator.tonight import Tonight, only
 from prometheus.orchestrator.views import exists, leader_of, leave_out, ledger_urls
 from prometheus.pipelines.moments import Clock, Edge
 from prometheus.scheduler.plan import RunPlan
