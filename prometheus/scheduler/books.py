@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, insort
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from prometheus.core.demand import Capacity, Demand
@@ -48,7 +49,7 @@ class TaskBook:
     mode: str = "full"
     stop_cause: StopCause | None = None  # why the present attempt was told to stop
     stop_reason: str = ""
-    refused_for: object = None  # cause of the last refusal, so that it is said only once
+    refused_for: Hashable = None  # cause of the last refusal, so that it is said only once
     stamp: int = 0  # version of its queue entry; older entries are dead
     is_tainted: bool = False  # an upstream was degraded or skipped
     saved_us: int | None = None  # instant of the present attempt's last checkpoint

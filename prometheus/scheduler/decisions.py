@@ -80,7 +80,9 @@ class SetPressure:
     """A forecast presses the lower tiers, or does so no longer: `level` is in force from now on."""
 
     at_us: int
-    level: int  # 0 = none, 1 = Tier 1 takes room at once and Tier 3 is held, n + 1 = Tier 2 is on rung n of its ladders
+    level: (
+        int  # 0 = none; n = Tier 3 is held, and Tier 2 that would be late in full is on rung n of its ladders
+    )
     slo_id: str  # the promise that it is for
     miss: float  # its P(miss) by the forecast: 0..1
     made_us: int  # from where that forecast looked ahead

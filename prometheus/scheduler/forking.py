@@ -5,7 +5,6 @@ Plans, demands and everything else that never changes is shared; what a turn may
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import fields, replace
 from operator import attrgetter
 
@@ -27,9 +26,9 @@ def fork(books: Books, policy: Policy) -> Books:
         policy=policy,
         reservation=books.reservation.fork(),
         tasks={},
-        runs={run_id: copy(run) for run_id, run in books.runs.items()},
+        runs={run_id: replace(run) for run_id, run in books.runs.items()},
         accounts={run_id: account.fork() for run_id, account in books.accounts.items()},
-        slos={slo_id: copy(slo) for slo_id, slo in books.slos.items()},
+        slos={slo_id: replace(slo) for slo_id, slo in books.slos.items()},
         slos_of={task_id: list(slos) for task_id, slos in books.slos_of.items()},
         expected={task_id: list(waiting) for task_id, waiting in books.expected.items()},
         queues={number: queue.fork() for number, queue in books.queues.items()},

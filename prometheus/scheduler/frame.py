@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+Late = tuple[int, int, int]  # (instant at which a task is to begin, its part, by how much it will be late)
 NO_KEY = -1  # the schedule did not stand here in a way that another may go on from
 
 
@@ -68,6 +69,7 @@ class Trail:
     used: list[int]
     keys: list[int]
     taken_us: int  # the first instant that is from the trail before this one; NEVER_US if none is
+    late: list[Late]  # what is late, with its margin, though its part has the whole machine; in order
 
 
 def key_of(number: int) -> int:

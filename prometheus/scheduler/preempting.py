@@ -18,7 +18,7 @@ from prometheus.core.instants import MINUTE_US
 from prometheus.scheduler import admitting
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.policies import Policy
-from prometheus.scheduler.rules import NEVER_US
+from prometheus.scheduler.slack import slack_of
 from prometheus.scheduler.states import TaskState
 from prometheus.scheduler.windows import can_make_room, is_first_turn
 
@@ -31,13 +31,10 @@ BRIEF_US = (
 def victims_for(books: Books, book: TaskBook, *, is_desperate: bool = False) -> list[TaskBook]:
     """Who must end now for `book` to fit, or nobody: it has slack enough, it will fit by itself, or none would help.
 
-    Under forecast pressure nobody waits for the slack to become short. `is_desperate` asks who would have to end once
-    it has run out.
+    `is_desperate` asks who would have to end once its slack has run out.
     """
     policy, demand = books.policy, book.plan.demand
-    slack_us = 0 if is_desperate else book.latest_start_us - books.now_us
-    if books.pressure is not None and books.pressure.level and book.latest_start_us < NEVER_US:
-        slack_us = min(slack_us, policy.hard_us - 1)  # the forecast says that it will be short
+    slack_us = 0 if is_desperate else slack_of(books, book)
     if slack_us >= policy.soft_us or books.room.fits_without(demand, books.stopping()):
         return []
     by_bin: dict[str, list[TaskBook]] = {}

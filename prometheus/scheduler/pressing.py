@@ -1,9 +1,8 @@
 """What does a forecast change, and what may Tier 2 and Tier 3 still do under pressure?
 
-When a Tier 1 promise is likely to be missed, Tier 1 takes room from running lower tasks without waiting for its slack to
-become short, and Tier 3 is held: level 1. If it is still likely to be missed and nothing lower that runs could make
-room, the ladders that Tier 2 declares are climbed, one rung a forecast: level 2 is the first rung. Below a lower bound
-all is released. What Tier 1 itself waits for is never held.
+When a Tier 1 promise is likely to be missed, and Tier 1 waits for room that nothing lower can give, Tier 3 is held and the
+ladders that Tier 2 declares are climbed, one rung a forecast: level 1 is the first rung. Below a lower bound all is
+released. What Tier 1 itself waits for is never held.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def mode_now(books: Books, book: TaskBook) -> str:
     plan = book.plan
     if not plan.ladder:
         return "full"
-    pressed = level_of(books) - 1 if plan.tier == 2 else 0
+    pressed = level_of(books) if plan.tier == 2 and book.latest_start_us < books.now_us else 0
     hurried = is_hopeless_in_full(plan, book.last_failure, book.latest_start_us - books.now_us)
     if max(pressed, hurried) < 1:
         return mode_after(plan, book.failures)
@@ -63,7 +62,7 @@ def skips(books: Books, book: TaskBook) -> bool:
 
 def why_degraded(books: Books, book: TaskBook) -> str:
     """What has brought a task to a rung that its failures alone would not: pressure, or too little time."""
-    if books.pressure is not None and level_of(books) > 1 and book.plan.tier == 2:
+    if books.pressure is not None and level_of(books) and book.plan.tier == 2:
         return said_of(books, books.pressure)
     return "it has failed, and in full it would end after it is due"
 
@@ -96,17 +95,13 @@ def _heed(books: Books, forecast: ForecastMade) -> None:
             risk = "no open Tier 1 promise" if worst is None else f"at most P {worst.miss:.2f}"
             _set(books, 0, worst, f"released: {risk} by a forecast {_age(books, forecast)} old", forecast)
         return
-    if worst.miss < policy.at_risk_from or level > _top(books) or (level and _victims_would_help(books)):
+    if worst.miss < policy.at_risk_from or level >= _top(books) or not _waits_in_vain(books):
         return
     slo = books.slos[worst.slo_id].plan
-    what = (
-        f"and nothing lower can make room: Tier 2 goes to rung {level} of its ladders"
-        if level
-        else "so Tier 1 takes room at once and Tier 3 is held"
-    )
     reason = (
         f"{slo.name!r} of {slo.run_id} is missed with P {worst.miss:.2f} by a forecast of {forecast.samples} samples, "
-        f"{_age(books, forecast)} old, {what}"
+        f"{_age(books, forecast)} old, and nothing lower can make room: Tier 3 is held, "
+        f"Tier 2 on rung {level + 1} of its ladders"
     )
     _set(books, level + 1, worst, reason, forecast)
 
@@ -141,22 +136,24 @@ def _may_still_be_met(slo: SloBook) -> bool:
 
 
 def _top(books: Books) -> int:
-    """The longest ladder of a Tier 2 task that has not ended; 0 if there is none."""
+    """How far it goes: the longest ladder of a Tier 2 task that has not ended; without any Tier 3 is still held."""
     ladders = (len(b.plan.ladder) for b in books.tasks.values() if b.plan.tier == 2 and b.state not in ENDED)
-    return max(ladders, default=0)
+    return max(1, 0, *ladders)
 
 
-def _victims_would_help(books: Books) -> bool:
-    """Whether a Tier 1 task that waits for room gets it from lower tasks, now or once its slack has run out."""
+def _waits_in_vain(books: Books) -> bool:
+    """Whether Tier 1 tasks wait for room and lower tasks can give it to none, neither now nor once slack has run out."""
+    is_short = False
     for queue in books.queues.values():
         head = queue.head(books.tasks) if queue.tier == 1 else None
         if head is None or books.room.find(queue.demand) is not None:
             continue
         if books.ending and books.room.fits_without(queue.demand, books.stopping()):
-            return True
+            return False
         if victims_for(books, books.tasks[head[2]], is_desperate=True):
-            return True
-    return False
+            return False
+        is_short = True
+    return is_short
 
 
 def _age(books: Books, forecast: ForecastMade) -> str:

@@ -63,6 +63,9 @@ class Reservation:
     moved: set[str] = field(default_factory=set)  # Tier 1 tasks that have, since parts were looked at
     quiet_until_us: int = 0  # before then the plan stays the same unless a Tier 1 task moves or it is stale
     planned: dict[str, dict[int, int]] = field(default_factory=dict)
+    late_us: dict[int, int] = field(
+        default_factory=dict
+    )  # part -> by how much it misses its margin, by the plan
     promised: dict[str, dict[int, int]] = field(default_factory=dict)  # the sum of promises
     windowed: dict[str, dict[int, int]] = field(default_factory=dict)  # the sum of windows
     promises: dict[str, tuple[Amounts, int, int]] = field(

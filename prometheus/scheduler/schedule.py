@@ -16,7 +16,7 @@ import heapq
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
-from prometheus.scheduler.frame import NO_KEY, Frame, Standing, Trail, key_of
+from prometheus.scheduler.frame import NO_KEY, Frame, Late, Standing, Trail, key_of
 from prometheus.scheduler.packing import FIELD_BITS, guards
 from prometheus.scheduler.rules import NEVER_US
 
@@ -38,6 +38,7 @@ class _Mark:
     key: int
     steps: int  # how many had been written
     undoable: int  # how much had been noted to be undone
+    late: int  # how much had been found to be late
     pending: int
     unlike: int
 
@@ -60,6 +61,7 @@ class Schedule:
         self._marks: dict[int, _Mark] = {}  # part that may turn out late -> where it began, in order
         self._undoable: list[tuple[int, int]] = []  # (what, task)
         self._steps: tuple[list[int], list[int], list[int]] = [], [], []
+        self._late: list[Late] = []  # what is late though its part has the whole machine
         self._capped = len(frame.names) * FIELD_BITS  # where the last field begins
         for number in standing.live:
             self._enter(number)
@@ -105,7 +107,7 @@ class Schedule:
                     marks.clear()
                     undoable.clear()
             if last is not None and not unlike and not is_spoilt and self._meets(last, at_us, key):
-                return Trail(*self._steps, at_us)
+                return Trail(*self._steps, at_us, self._late)
             key_before = NO_KEY if is_spoilt and len(steps_at) != clear_steps else key
             while coming and coming[0][0] <= at_us:
                 number = coming[0][1]
@@ -113,7 +115,7 @@ class Schedule:
                 own = caps[number_of_part]
                 if len(own) > 1 and number_of_part not in marks and parts[number_of_part].is_hurried:
                     marks[number_of_part] = _Mark(
-                        at_us, used, key, len(steps_at), len(undoable), pending, unlike
+                        at_us, used, key, len(steps_at), len(undoable), len(self._late), pending, unlike
                     )
                     pending += parts[number_of_part].startable
                 came_us[number] = heappop(coming)[0]
@@ -132,9 +134,11 @@ class Schedule:
                     continue
                 end_us = at_us + takes[number]
                 number_of_part = part_of[number]
-                if end_us > due[number] and len(caps[number_of_part]) > 1:
-                    late = number_of_part
-                    break
+                if end_us > due[number]:
+                    if len(caps[number_of_part]) > 1:
+                        late = number_of_part
+                        break
+                    self._late.append((at_us, number_of_part, end_us - due[number]))
                 used += needs[number]
                 key ^= key_of(number) ^ hash((number, end_us))
                 ends_us[number] = end_us
@@ -181,7 +185,7 @@ class Schedule:
                 at_us = limits[limit_at + 1][0]
             else:
                 # What is left waits for something that is not planned.
-                return Trail(*self._steps, NEVER_US)
+                return Trail(*self._steps, NEVER_US, self._late)
             if limit_at + 1 < len(limits) and limits[limit_at + 1][0] <= at_us:
                 limit_at += 1
                 at_us, limit = limits[limit_at][0], limits[limit_at][1] | guard
@@ -203,6 +207,7 @@ class Schedule:
             return False
         for steps, taken in zip(self._steps, (last.at_us, last.used, last.keys), strict=True):
             steps.extend(taken[place:])
+        self._late += [one for one in last.late if one[0] >= at_us]
         return True
 
     def _go_back(self, part: int) -> _Mark:
@@ -213,6 +218,7 @@ class Schedule:
             del self._marks[one]
         for steps in self._steps:
             del steps[mark.steps :]
+        del self._late[mark.late :]
         where: dict[int, int] = {}  # task -> where it was then
         while len(self._undoable) > mark.undoable:
             what, number = self._undoable.pop()

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.reservation import BIN_US, Amounts
 from prometheus.scheduler.rules import NEVER_US
+from prometheus.scheduler.slack import slack_of
 from prometheus.scheduler.unfinished import left_of, planned_us
 
 WITHIN_BINS = 12 * 24  # a window further off than a day is no help
@@ -127,7 +128,7 @@ def is_first_turn(books: Books, book: TaskBook) -> bool:
 
 def can_wait(books: Books, book: TaskBook) -> bool:
     """Whether a task of a higher tier has so much time to its deadlines that it would stop nobody."""
-    return books.policy.hard_us <= book.latest_start_us - books.now_us and book.latest_start_us < NEVER_US
+    return books.policy.hard_us <= slack_of(books, book) and book.latest_start_us < NEVER_US
 
 
 def keeps_out(books: Books, book: TaskBook) -> bool:

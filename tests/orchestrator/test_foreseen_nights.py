@@ -47,6 +47,7 @@ RISK = {
     "release_s": 12_000,
     "duration_s": 1200,
     "history_s": [1200],
+    "deadline_s": 12_500,
     "degrade": ["reduced", "skip"],
     "degraded_s": {"reduced": 300},
 }
@@ -65,20 +66,33 @@ def test_a_night_goes_from_forecast_to_pressure_to_ladder_to_release() -> None:
     assert "by a forecast of 10 samples, 0s old" in told["forecasts"]["pressure"][0]["reason"]
 
 
-# Two of three draws need more than the 8,900 seconds that there are.
-TIGHT = wide("tight", 11_000, 19_900, demand={"cpu": 3}, duration_s=9_000, history_s=[8_800, 9_000, 9_200])
+# Two of three draws need more than the 8,900 seconds that there are. What waits for its pool waits in vain.
+TIGHT = wide(
+    "tight",
+    11_000,
+    19_900,
+    demand={"cpu": 3, "pools": {"feed": 1}},
+    duration_s=9_000,
+    history_s=[8_800, 9_000, 9_200],
+)
+AFTER_IT = {"id": "next", "tier": 1, "release_s": 11_000, "demand": {"pools": {"feed": 1}}}
+FEED = {"cpu": 4, "pools": {"feed": 1}}
 
 
 def test_the_degraded_mode_takes_the_time_that_the_file_says_and_is_told_as_such() -> None:
-    tasks = (TIGHT, {**RISK, "degrade": ["reduced"]})
-    risk = simulate(make_workload(night_of(*tasks)), forecasts=EVERY_5_MIN).as_json()["tasks"]["risk"]
+    tasks = (TIGHT, AFTER_IT, {**RISK, "degrade": ["reduced"]})
+    risk = simulate(make_workload(night_of(*tasks, capacity=FEED)), forecasts=EVERY_5_MIN).as_json()["tasks"][
+        "risk"
+    ]
     assert (risk["state"], risk["first_start_s"], risk["end_s"]) == ("degraded", 12_000, 12_300)
     assert (risk["useful_cpu_s"], risk["wasted_cpu_s"]) == (300, 0)
 
 
 def test_what_is_skipped_takes_no_room() -> None:
-    tasks = (TIGHT, {**RISK, "degrade": ["skip"], "degraded_s": {}})
-    risk = simulate(make_workload(night_of(*tasks)), forecasts=EVERY_5_MIN).as_json()["tasks"]["risk"]
+    tasks = (TIGHT, AFTER_IT, {**RISK, "degrade": ["skip"], "degraded_s": {}})
+    risk = simulate(make_workload(night_of(*tasks, capacity=FEED)), forecasts=EVERY_5_MIN).as_json()["tasks"][
+        "risk"
+    ]
     assert (risk["state"], risk["attempts"], risk["end_s"]) == ("skipped", 0, None)
 
 

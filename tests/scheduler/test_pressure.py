@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nights import RUN, machine, run_of, task, tid
 
+from prometheus.core.demand import Demand
 from prometheus.core.instants import HOUR_US, MINUTE_US
 from prometheus.scheduler.core import Scheduler
 from prometheus.scheduler.decisions import (
@@ -15,7 +17,6 @@ from prometheus.scheduler.decisions import (
     SetPressure,
     SetTask,
     StartAttempt,
-    StopAttempt,
 )
 from prometheus.scheduler.events import (
     AttemptFailed,
@@ -41,15 +42,26 @@ PROMISED = SloPlan(f"{RUN}.slo", RUN, "prices", (tid("prices"),), LATE_US)
 # Tier 1 runs on the one core that it needs; the others come when that is over.
 TIER_1 = task("prices", deadline_us=LATE_US, cautious_us=HOUR_US)
 RESEARCH = task("research", tier=3, release_us=MINUTE_US)
-RISK = task("risk", tier=2, ladder=LADDER, release_us=MINUTE_US)
+RISK = task(
+    "risk", tier=2, ladder=LADDER, release_us=MINUTE_US, deadline_us=2 * MINUTE_US, cautious_us=HOUR_US
+)
+# Elsewhere Tier 1 waits for the only unit of a pool, which another of Tier 1 holds: nothing lower can give it.
+FEEDS = "feeds.2026-03-02"
+HOLDER, BEHIND = (task(job, run=FEEDS, demand=Demand(0, pools=(("feed", 1),))) for job in ("first", "second"))
 
 
-def begun(*tasks: TaskPlan, cpu: float = 4, policy: Policy | None = None) -> Scheduler:
+def begun(
+    *tasks: TaskPlan, cpu: float = 4, policy: Policy | None = None, waits_in_vain: bool = True
+) -> Scheduler:
     scheduler = Scheduler() if policy is None else Scheduler(policy=policy)
     run = run_of(TIER_1, *tasks, slos=(PROMISED,))
-    scheduler.handle(
-        [CapacityChanged(0, machine(cpu)), RunOpened(0, run), AttemptStarted(0, TIER_1.task_id, 1)]
-    )
+    events = [
+        CapacityChanged(0, machine(cpu, feed=1)),
+        RunOpened(0, run),
+        AttemptStarted(0, TIER_1.task_id, 1),
+    ]
+    feeds = [HOLDER, BEHIND] if waits_in_vain else [HOLDER]
+    scheduler.handle([*events, RunOpened(0, run_of(*feeds, run=FEEDS))])
     return scheduler
 
 
@@ -89,6 +101,7 @@ def test_a_likely_miss_presses_the_lower_tiers_and_says_why() -> None:
     said = scheduler.handle([forecast(30_000_000, 0.41, 9_000_000)])
     said += scheduler.handle([forecast(90_000_000, 0.41, 30_000_000)])
     words = f"'prices' of {RUN} is missed with P 0.41 by a forecast of 20 samples, "
+    vain = "and nothing lower can make room"
     assert [d for d in said if isinstance(d, SetPressure)] == [
         SetPressure(
             30_000_000,
@@ -96,7 +109,7 @@ def test_a_likely_miss_presses_the_lower_tiers_and_says_why() -> None:
             PROMISED.slo_id,
             0.41,
             21_000_000,
-            f"{words}9s old, so Tier 1 takes room at once and Tier 3 is held",
+            f"{words}9s old, {vain}: Tier 3 is held, Tier 2 on rung 1 of its ladders",
         ),
         SetPressure(
             90_000_000,
@@ -104,30 +117,24 @@ def test_a_likely_miss_presses_the_lower_tiers_and_says_why() -> None:
             PROMISED.slo_id,
             0.41,
             60_000_000,
-            f"{words}30s old, and nothing lower can make room: Tier 2 goes to rung 1 of its ladders",
+            f"{words}30s old, {vain}: Tier 3 is held, Tier 2 on rung 2 of its ladders",
         ),
     ]
 
 
-def test_under_pressure_a_tier_1_task_takes_room_long_before_its_slack_is_short() -> None:
-    soon = task("soon", cpu=4, release_us=10 * MINUTE_US, deadline_us=LATE_US, cautious_us=MINUTE_US)
-    backtest = task("backtest", tier=3, cpu=3, late_us=5 * MINUTE_US, typical_us=MINUTE_US)
-    scheduler = begun(backtest, soon)
-    scheduler.handle([AttemptStarted(1, backtest.task_id, 1), AttemptSucceeded(2, TIER_1.task_id, 1)])
-    slo = forecast(11 * MINUTE_US, 0.5)
-    assert not [d for d in scheduler.handle([TimePassed(10 * MINUTE_US)]) if isinstance(d, StopAttempt)]
-    assert levels(scheduler.handle([slo])) == [], "the only promise is kept"
-    promised = SloPlan(f"{RUN}.slo2", RUN, "soon", (soon.task_id,), LATE_US)
-    scheduler = Scheduler()
-    scheduler.handle([CapacityChanged(0, machine(4)), RunOpened(0, run_of(backtest, soon, slos=(promised,)))])
-    scheduler.handle([AttemptStarted(1, backtest.task_id, 1)])
-    assert not [d for d in scheduler.handle([TimePassed(10 * MINUTE_US)]) if isinstance(d, StopAttempt)]
-    decisions = scheduler.handle([forecast(11 * MINUTE_US, 0.5, slo=promised.slo_id)])
-    assert [d.reason for d in decisions if isinstance(d, StopAttempt)] == [f"makes room for {soon.task_id}"]
+def test_nothing_is_pressed_while_tier_1_waits_for_no_room() -> None:
+    scheduler = begun(RISK, RESEARCH, waits_in_vain=False)
+    assert levels(scheduler.handle([forecast(1, 0.9)])) == []
+    assert modes(scheduler.handle([TimePassed(MINUTE_US)])) == {"risk": "full", "research": "full"}
+
+
+def test_tier_2_that_would_be_in_time_in_full_is_not_degraded() -> None:
+    scheduler = pressed(begun(RISK, replace(RISK, task_id=tid("calm"), job="calm", deadline_us=LATE_US)), 1)
+    assert modes(scheduler.handle([TimePassed(MINUTE_US)])) == {"risk": "reduced", "calm": "full"}
 
 
 def test_tier_2_then_starts_on_its_rung_and_its_output_and_what_follows_are_marked() -> None:
-    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 2)
+    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 1)
     assert modes(scheduler.handle([TimePassed(MINUTE_US)])) == {"risk": "reduced"}
     done = scheduler.handle([AttemptSucceeded(2 * MINUTE_US, tid("risk"), 1)])
     assert states(done)["risk"] is TaskState.DEGRADED
@@ -138,10 +145,10 @@ def test_tier_2_then_starts_on_its_rung_and_its_output_and_what_follows_are_mark
 
 
 def test_each_forecast_climbs_one_rung_and_the_last_one_skips_what_would_start() -> None:
-    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 2)
-    assert levels(scheduler.handle([forecast(2, 0.5)])) == [], "the same forecast told again"
-    assert levels(scheduler.handle([forecast(3, 0.5)])) == [3]
-    assert levels(scheduler.handle([forecast(4, 0.9)])) == [], "there is no further rung"
+    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 1)
+    assert levels(scheduler.handle([forecast(1, 0.5)])) == [], "the same forecast told again"
+    assert levels(scheduler.handle([forecast(2, 0.5)])) == [2]
+    assert levels(scheduler.handle([forecast(3, 0.9)])) == [], "there is no further rung"
     decisions = scheduler.handle([TimePassed(MINUTE_US)])
     assert states(decisions)["risk"] is TaskState.SKIPPED
     assert modes(decisions) == {"report": "full"}, "what follows it starts in the same turn"
@@ -163,12 +170,11 @@ def test_tier_3_is_held_but_for_what_tier_1_waits_for() -> None:
 
 def test_while_a_lower_task_can_still_make_room_nothing_is_degraded() -> None:
     at_us = 10 * MINUTE_US
-    for cores, climbed in ((4, []), (5, [2])):
+    for cores, climbed in ((4, []), (5, [1])):
         wide = task("wide", cpu=cores, release_us=at_us, deadline_us=LATE_US, cautious_us=HOUR_US)
         running = task("now", tier=3, cpu=2, checkpoint_every_us=MINUTE_US)
         scheduler = begun(running, wide, RISK, cpu=5)
         scheduler.handle([AttemptStarted(1, running.task_id, 1)])
-        scheduler = pressed(scheduler, 1)
         assert levels(scheduler.handle([forecast(at_us, 0.5)])) == climbed
 
 
@@ -226,7 +232,7 @@ def repaired(*jobs: str, at_us: int = HOUR_US) -> list[TaskAsked]:
 
 
 def test_what_was_degraded_is_run_again_in_full_when_asked_and_so_is_what_followed() -> None:
-    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 2)
+    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 1)
     scheduler.handle([TimePassed(MINUTE_US)])
     scheduler.handle([AttemptSucceeded(2 * MINUTE_US, tid("risk"), 1)])
     scheduler.handle([AttemptSucceeded(3 * MINUTE_US, tid("report"), 1)])
@@ -246,9 +252,13 @@ def test_a_kept_promise_stays_kept_while_what_it_needs_is_repaired_and_after() -
     slo = SloPlan(f"{RUN}.slo2", RUN, "risk too", (TIER_1.task_id, tid("risk")), LATE_US)
     scheduler = Scheduler()
     scheduler.handle(
-        [CapacityChanged(0, machine(4)), RunOpened(0, run_of(TIER_1, RISK, slos=(PROMISED, slo)))]
+        [
+            CapacityChanged(0, machine(4, feed=1)),
+            RunOpened(0, run_of(TIER_1, RISK, slos=(PROMISED, slo))),
+            RunOpened(0, run_of(HOLDER, BEHIND, run=FEEDS)),
+        ]
     )
-    pressed(scheduler, 2)
+    pressed(scheduler, 1)
     scheduler.handle([TimePassed(MINUTE_US)])
     scheduler.handle([AttemptSucceeded(2 * MINUTE_US, tid("risk"), 1)])
     said = scheduler.handle([AttemptSucceeded(3 * MINUTE_US, TIER_1.task_id, 1)])
@@ -260,7 +270,7 @@ def test_a_kept_promise_stays_kept_while_what_it_needs_is_repaired_and_after() -
 
 
 def test_nothing_is_repaired_under_the_feet_of_what_reads_it() -> None:
-    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 2)
+    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 1)
     scheduler.handle([TimePassed(MINUTE_US)])
     scheduler.handle([AttemptSucceeded(2 * MINUTE_US, tid("risk"), 1)])
     assert states(scheduler.handle(repaired("risk", at_us=3 * MINUTE_US))) == {}
@@ -274,7 +284,7 @@ def test_nothing_is_repaired_under_the_feet_of_what_reads_it() -> None:
 
 
 def test_a_repair_of_a_run_that_was_left_while_a_follower_ran_takes_both_up_again() -> None:
-    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 2)
+    scheduler = pressed(begun(RISK, task("report", "risk", tier=2)), 1)
     scheduler.handle([TimePassed(MINUTE_US)])
     scheduler.handle([AttemptSucceeded(2 * MINUTE_US, tid("risk"), 1)])
     scheduler.handle([AttemptSucceeded(3 * MINUTE_US, TIER_1.task_id, 1)])
