@@ -18,7 +18,7 @@ setup   := $(VENV)/.setup-$(call sum,setup)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format proof bench up lock clean
+.PHONY: help setup run test check format proof bench compiled up lock clean
 .DELETE_ON_ERROR:
 
 help:  ## what can be made
@@ -42,8 +42,16 @@ format: $(dev)  ## let ruff mend what it can
 
 proof: $(dev)  ## the properties with many more and new examples; nights with faults by the thousand; every session of nine years
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --hypothesis-profile=deep $(TESTS)
+	$(MAKE) compiled
 	$(BIN)/python tools/proof/nights.py --nights 20000
 	$(BIN)/python tools/proof/sessions.py --home .prometheus/proof
+
+compiled: $(dev)  ## the deciding core compiled into build/compiled (needs a C compiler), and shown to decide the same
+	PROMETHEUS_COMPILE=1 $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
+	    --upgrade --target build/compiled .
+	$(BIN)/python tools/native/comparing.py build/compiled
+	$(BIN)/python -P -m pytest -n auto --maxprocesses 4 -o pythonpath="build/compiled . tests/support" \
+	    tests/scheduler tests/forecast tests/ledger
 
 bench: $(dev)  ## what a task costs, beside the floor
 	@for bench in $(BENCHES); do $(BIN)/python $$bench || exit 1; done

@@ -119,40 +119,32 @@ def play(kind: Kind, seed: int, policy: str) -> Played:
     )
 
 
-class _Watched(Scheduler):
-    """The scheduler, and the instants at which windows began: after a turn, or within it if their tasks then started."""
-
-    def __init__(self, policy: Policy) -> None:
-        super().__init__(0, policy)
-        self.begun: dict[str, int] = {}
-
-    def handle(self, events: Sequence[Event]) -> list[Decision]:
-        """One turn, looked at."""
-        decisions = super().handle(events)
-        for task_id in self.windows_begun():
-            self.begun.setdefault(task_id, self.now_us)
-        for decision in decisions:
-            if isinstance(decision, StartAttempt) and ITS_WINDOW in decision.reason:
-                self.begun.setdefault(decision.task_id, self.now_us)
-        return decisions
-
-
 def _watched(workload: Workload, policy: Policy) -> tuple[Simulated, Mapping[str, int]]:
     """The night, and when the first window of each task that had one began."""
-    scheduler = _Watched(policy)
+    scheduler = Scheduler(0, policy)
+    begun: dict[str, int] = {}
+
+    def watch(decisions: Sequence[Decision]) -> None:
+        """Note the windows that have begun after a turn, or within it if their tasks then started."""
+        for task_id in scheduler.windows_begun():
+            begun.setdefault(task_id, scheduler.now_us)
+        for decision in decisions:
+            if isinstance(decision, StartAttempt) and ITS_WINDOW in decision.reason:
+                begun.setdefault(decision.task_id, scheduler.now_us)
+
     world = World(workload.truths, workload.start_us, workload.checkpoint_overhead_us)
     events: Sequence[Event] = [
         CapacityChanged(workload.start_us, workload.capacity),
         RunOpened(workload.start_us, workload.plan),
     ]
-    run_ahead(scheduler, world, events, workload.horizon_us)
+    run_ahead(scheduler, world, events, workload.horizon_us, watch=watch)
     unended = [
         task.task_id
         for task in workload.plan.tasks
         if task.task_id not in world.lives or world.lives[task.task_id].end_us is None
     ]
     states = {task_id: scheduler.task_state(task_id) for task_id in unended}
-    return Simulated(workload, world.lives, 0, 0, 0, (), states), scheduler.begun
+    return Simulated(workload, world.lives, 0, 0, 0, (), states), begun
 
 
 class Kept:

@@ -32,7 +32,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[1]))  # what is installed goes first: it may be compiled
 
 from bench.nights import make_night
 from prometheus.core.demand import Bin, Capacity, Demand

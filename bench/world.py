@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[1]))  # what is installed goes first: it may be compiled
 
 from bench.simulation import peak_mib, timed
 from prometheus.orchestrator.simulation.simulate import simulate

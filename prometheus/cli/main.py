@@ -64,7 +64,9 @@ app = typer.Typer(
 
 def _tell_version(is_asked: bool) -> None:
     if is_asked:
-        print(f"prometheus {__version__}")
+        from prometheus.scheduler.core import IS_COMPILED
+
+        print(f"prometheus {__version__}" + (" (compiled core)" if IS_COMPILED else ""))
         raise typer.Exit
 
 

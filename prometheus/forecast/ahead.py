@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from prometheus.forecast.world import World
@@ -39,10 +39,11 @@ def run_ahead(
     first: Sequence[Event],
     until_us: int,
     awaited: Collection[str] | None = None,
+    watch: Callable[[Sequence[Decision]], None] | None = None,
 ) -> Told:
     """Drive the scheduler through the world from its present to `until_us`; `first` are the events of the first turn.
 
-    With `awaited`, promises by id, it is enough when all of these are finished.
+    With `awaited`, promises by id, it is enough when all of these are finished. `watch` is told the decisions of each turn.
     """
     told = Told()
     missing = None if awaited is None else set(awaited)
@@ -50,6 +51,8 @@ def run_ahead(
     while True:
         while events:
             decisions = scheduler.handle(events)
+            if watch is not None:
+                watch(decisions)
             told.events += len(events)
             told.decisions += len(decisions)
             events = _obey(decisions, world, told, missing)

@@ -60,6 +60,8 @@ from prometheus.scheduler.states import (
 AUDITED_EVERY = 32
 AUDITED_EACH = 4
 
+IS_COMPILED = not __file__.endswith(".py")  # docs/compiled.md
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:

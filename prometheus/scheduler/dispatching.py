@@ -9,7 +9,7 @@ room that is free says `admitting`; whose work a blocked Tier 1 task may end, `p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 
 from prometheus.core.demand import Demand
@@ -287,18 +287,22 @@ def _refuse_for_higher(books: Books, queue: ReadyQueue, task_id: str, first: str
         )
 
 
-def _refuse(books: Books, book: TaskBook, cause: object, reason: str) -> None:
+def _refuse(books: Books, book: TaskBook, cause: Hashable, reason: str) -> None:
     """Say why it does not start, unless it was said before."""
     if book.refused_for != cause:
-        book.refused_for = cause
-        books.decisions.append(RefuseStart(books.now_us, book.plan.task_id, reason))
+        _tell_refusal(books, book, cause, reason)
+
+
+def _tell_refusal(books: Books, book: TaskBook, cause: Hashable, reason: str) -> None:
+    book.refused_for = cause
+    books.decisions.append(RefuseStart(books.now_us, book.plan.task_id, reason))
 
 
 def _refuse_for_room(books: Books, book: TaskBook, shortage: Shortage) -> None:
-    if book.refused_for != shortage:
+    if book.refused_for is not shortage:  # equal ones are one object
         demand = book.plan.demand
         reason = books.room.explain(demand, shortage) + announced.said_of(books, demand)
-        _refuse(books, book, shortage, reason)
+        _tell_refusal(books, book, shortage, reason)
 
 
 def start(books: Books, book: TaskBook, place: Place, its_turn: str = "first in its queue") -> None:

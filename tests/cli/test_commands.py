@@ -47,7 +47,7 @@ def test_help_names_every_command_on_one_line_each() -> None:
 def test_the_version_is_the_package_s() -> None:
     from prometheus import __version__
 
-    assert ask("--version").stdout.split() == ["prometheus", __version__]
+    assert ask("--version").stdout == f"prometheus {__version__}\n"
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,11 @@ from prometheus.ledger.encoding import (
 from prometheus.scheduler.decisions import Decision
 from prometheus.scheduler.events import (
     AttemptFailed,
-    AttemptSucceeded,
     CapacityChanged,
     Event,
     Failure,
+    ForecastMade,
+    SloForecast,
     TimePassed,
 )
 from prometheus.scheduler.snapshot import AttemptRow, RunRow, SloRow, TaskRow
@@ -129,7 +130,7 @@ def test_a_record_that_cannot_be_read_is_a_clear_error(text: str, says: str) -> 
 
 def test_a_number_that_json_does_not_know_is_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        encode_turn([AttemptSucceeded(1, "n.a", 1, cpu_us=float("nan"))], [])  # type: ignore[arg-type]
+        encode_turn([ForecastMade(1, 1, 20, (SloForecast("slo", float("nan"), None, None, None),))], [])
 
 
 def test_records_stay_small() -> None:
