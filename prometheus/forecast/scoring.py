@@ -15,8 +15,8 @@ from prometheus.core.instants import MINUTE_US
 from prometheus.scheduler.events import ForecastMade
 
 BINS = 10
-EARLY_US, LATE_US = 135 * MINUTE_US, 60 * MINUTE_US  # before the deadline
-EARLY_FROM, LATE_FROM = 0.7, 0.3
+EARLY_US, LATE_US = 105 * MINUTE_US, 75 * MINUTE_US  # before the deadline
+EARLY_FROM, LATE_FROM = 0.8, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +103,10 @@ def score(foretold: Sequence[Foretold], bins: int = BINS) -> Score:
 
 
 def falling(lead_us: int) -> float:
-    """The P(miss) from which we would alarm so long before the deadline: 0.7 at 135 minutes, falling to 0.3 at 60.
+    """The P(miss) from which we would alarm so long before the deadline: 0.8 until 105 minutes, falling to 0.2 at 75.
 
     Long before, most dangers pass by themselves and an alarm needs certainty; at the last moment at which something can
-    still be done, three in ten are reason enough.
+    still be done, two in ten are reason enough.
     """
     passed = (EARLY_US - lead_us) / (EARLY_US - LATE_US)
     return EARLY_FROM + (LATE_FROM - EARLY_FROM) * min(max(passed, 0.0), 1.0)

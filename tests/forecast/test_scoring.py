@@ -51,10 +51,11 @@ def test_an_alarm_that_comes_too_late_is_none_and_one_in_vain_is_counted_once() 
 
 
 def test_early_alarms_need_more_certainty_than_the_last_that_can_still_help() -> None:
-    assert [falling(minutes * MINUTE_US) for minutes in (300, 135, 60, 0)] == [0.7, 0.7, 0.3, 0.3]
+    said_from = [falling(minutes * MINUTE_US) for minutes in (300, 105, 90, 75, 0)]
+    assert said_from == pytest.approx([0.8, 0.8, 0.5, 0.2, 0.2])
     told = [
         said("early doubt", 0.5, False, 135),
-        said("early doubt", 0.2, False, 60),
+        said("early doubt", 0.1, False, 60),
         said("late doubt", 0.2, True, 135),
         said("late doubt", 0.5, True, 60),
     ]
