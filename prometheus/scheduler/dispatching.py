@@ -113,7 +113,7 @@ def _make_room(books: Books, blocked: list[TaskBook]) -> bool:
     Whether any was told to end.
     """
     is_due = any(book.latest_start_us < NEVER_US for book in blocked)
-    if is_due and books.policy.reserves and admitting.is_old(books):
+    if is_due and books.policy.reserves and any(books.lower_use.values()) and admitting.is_old(books):
         admitting.look_again(books)  # how long they may wait depends on the plan
     has_ended = False
     for book in blocked:

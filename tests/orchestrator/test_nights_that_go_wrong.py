@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,8 @@ def kill_all(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """kill -9 of the program, its fork server and its workers."""
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     for member in family:
-        member.send_signal(signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess):  # the end of the program may take it along
+            member.send_signal(signal.SIGKILL)
     process.communicate()
     return family
 
