@@ -47,8 +47,13 @@ proof: $(dev)  ## the properties with many more and new examples; nights with fa
 	$(BIN)/python tools/proof/sessions.py --home .prometheus/proof
 
 compiled: $(dev)  ## the deciding core compiled into build/compiled (needs a C compiler), and shown to decide the same
-	PROMETHEUS_COMPILE=1 $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
-	    --upgrade --target build/compiled .
+	@if command -v uv >/dev/null; then \
+	    PROMETHEUS_COMPILE=1 uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation --reinstall \
+	        --target build/compiled .; \
+	else \
+	    PROMETHEUS_COMPILE=1 $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
+	        --upgrade --target build/compiled .; \
+	fi
 	$(BIN)/python tools/native/comparing.py build/compiled
 	$(BIN)/python -P -m pytest -n auto --maxprocesses 4 -o pythonpath="build/compiled . tests/support" \
 	    tests/scheduler tests/forecast tests/ledger

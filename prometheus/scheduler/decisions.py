@@ -77,12 +77,13 @@ class JudgeSlo:
 
 @value
 class SetPressure:
-    """A forecast presses the lower tiers, or does so no longer: `level` is in force from now on."""
+    """A forecast presses the lower tiers, or does so no longer: `level` is in force from now on.
+
+    0 = nothing; n = Tier 3 is held, and Tier 2 that would be late in full is on rung n of its ladders.
+    """
 
     at_us: int
-    level: (
-        int  # 0 = none; n = Tier 3 is held, and Tier 2 that would be late in full is on rung n of its ladders
-    )
+    level: int
     slo_id: str  # the promise that it is for
     miss: float  # its P(miss) by the forecast: 0..1
     made_us: int  # from where that forecast looked ahead

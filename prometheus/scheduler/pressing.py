@@ -138,15 +138,22 @@ def _may_still_be_met(slo: SloBook) -> bool:
 def _top(books: Books) -> int:
     """How far it goes: the longest ladder of a Tier 2 task that has not ended; without any Tier 3 is still held."""
     ladders = (len(b.plan.ladder) for b in books.tasks.values() if b.plan.tier == 2 and b.state not in ENDED)
-    return max(1, 0, *ladders)
+    return max([1, *ladders])
 
 
 def _waits_in_vain(books: Books) -> bool:
-    """Whether Tier 1 tasks wait for room and lower tasks can give it to none, neither now nor once slack has run out."""
+    """Whether Tier 1 tasks wait for room and lower tasks can give it to none, neither now nor once slack has run out.
+
+    What does not fit the machine does not wait for room.
+    """
     is_short = False
     for queue in books.queues.values():
         head = queue.head(books.tasks) if queue.tier == 1 else None
-        if head is None or books.room.find(queue.demand) is not None:
+        if (
+            head is None
+            or books.room.find(queue.demand) is not None
+            or not books.room.fits_empty(queue.demand)
+        ):
             continue
         if books.ending and books.room.fits_without(queue.demand, books.stopping()):
             return False

@@ -128,6 +128,11 @@ def test_nothing_is_pressed_while_tier_1_waits_for_no_room() -> None:
     assert modes(scheduler.handle([TimePassed(MINUTE_US)])) == {"risk": "full", "research": "full"}
 
 
+def test_nothing_is_pressed_for_what_the_machine_could_never_hold() -> None:
+    scheduler = begun(RISK, task("huge", cpu=9, deadline_us=LATE_US), waits_in_vain=False)
+    assert levels(scheduler.handle([forecast(1, 0.9)])) == []
+
+
 def test_tier_2_that_would_be_in_time_in_full_is_not_degraded() -> None:
     scheduler = pressed(begun(RISK, replace(RISK, task_id=tid("calm"), job="calm", deadline_us=LATE_US)), 1)
     assert modes(scheduler.handle([TimePassed(MINUTE_US)])) == {"risk": "reduced", "calm": "full"}

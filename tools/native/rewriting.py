@@ -39,6 +39,7 @@ def _rewrite(node: ast.ClassDef, decorator: ast.expr, lines: list[str]) -> None:
         f"@dataclass(init=False, eq={compares}{', unsafe_hash=True' if is_hashed else ''})"
     )
     fields = [one for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)]
+    assert fields, f"{node.name} has no fields"
     place = fields[-1].end_lineno or 0
     while lines[place].strip():  # comments below the last field
         place += 1
