@@ -204,7 +204,7 @@ def _dispatch(
     if wall is not None:
         _wall_off(books, number_of_line, line, wall)
         return blocked
-    queues, tasks, answer_of = books.queues, books.tasks, books.room.answer
+    queues, tasks, room = books.queues, books.tasks, books.room
     has_lower, reserves = tier in (1, 2), books.policy.reserves and tier in (2, 3)
     is_walled = bool(turn.pools)
     may_wait = tier == 1 and books.policy.preempts and not pressing.level_of(books)
@@ -222,7 +222,7 @@ def _dispatch(
             queue.told = books.pressure
             _refuse(books, tasks[entry[2]], books.pressure, held)
             continue
-        answer = answer_of(queue.want)
+        answer = room.answer(queue.want)
         if type(answer) is Shortage:
             if has_lower:
                 if answer is not noted:  # whoever is short of the same after it changes nothing
