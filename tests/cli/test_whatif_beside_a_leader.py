@@ -7,12 +7,15 @@ import os
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from prometheus.ledger.contract import Ledger
 from prometheus.ledger.opening import open_ledger
+from prometheus.scheduler.states import AttemptState
 from tests.ledger import shelves
 
 FILE = """
@@ -86,10 +89,19 @@ def leader(ask: Ask, own_home: Path, url: str) -> Iterator[subprocess.Popen[str]
         process.communicate()
 
 
+def wait_until_it_runs(ledger: Ledger) -> None:
+    """The job told that it has begun; its leader hears it, too, and commits it, a moment later."""
+    until = time.monotonic() + PATIENCE_S
+    while [row.state for row in ledger.load().attempts][-1] is not AttemptState.RUNNING:
+        assert time.monotonic() < until, "its leader never heard that it had begun"
+        time.sleep(0.01)
+
+
 def test_what_if_sees_the_run_of_another_program_and_does_not_disturb_it(
     ask: Ask, leader: subprocess.Popen[str], own_home: Path, url: str
 ) -> None:
     ledger = open_ledger(url, create=False)
+    wait_until_it_runs(ledger)
     before = ledger.revision(), ledger.load()
     answer = ask("whatif", *SESSION, "--slower", "report=2", "--samples", "20", "--json")
     assert answer.returncode == 0, answer.stderr

@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mypyc.build import mypycify
-
 from tools.native.rewriting import rewritten
 
 COMPILED = (
@@ -20,6 +18,10 @@ COMPILED = (
 
 def extensions(root: Path) -> list[Any]:
     """The extension modules, for setuptools; PROMETHEUS_COMPILE_LEVEL=0 compiles faster what runs slower."""
+    from mypyc.build import (
+        mypycify,
+    )  # it brings setuptools, which puts what it vendors on the path of whoever reads COMPILED
+
     into = root / "build" / "native"
     shutil.rmtree(into, ignore_errors=True)
     shutil.copytree(
