@@ -18,9 +18,8 @@ COMPILED = (
 
 def extensions(root: Path) -> list[Any]:
     """The extension modules, for setuptools; PROMETHEUS_COMPILE_LEVEL=0 compiles faster what runs slower."""
-    from mypyc.build import (
-        mypycify,
-    )  # it brings setuptools, which puts what it vendors on the path of whoever reads COMPILED
+    # Only now: it brings setuptools, which puts what it vendors on the path of whoever imports it.
+    from mypyc.build import mypycify
 
     into = root / "build" / "native"
     shutil.rmtree(into, ignore_errors=True)
