@@ -63,7 +63,7 @@ class Reservation:
     moved: set[str] = field(default_factory=set)  # Tier 1 tasks that have, since parts were looked at
     quiet_until_us: int = 0  # before then the plan stays the same unless a Tier 1 task moves or it is stale
     planned: dict[str, dict[int, int]] = field(default_factory=dict)
-    late_us: dict[int, int] = field(
+    behind_us: dict[int, int] = field(
         default_factory=dict
     )  # part -> by how much it misses its margin, by the plan
     promised: dict[str, dict[int, int]] = field(default_factory=dict)  # the sum of promises

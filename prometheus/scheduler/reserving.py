@@ -34,9 +34,9 @@ def plan(books: Books) -> None:
     frame = standing.frame
     trail = Schedule(frame, standing, _limits(books, frame)).run(standing.trail)
     reservation.planned = _by_bin(frame, trail, reservation.planned)
-    reservation.late_us = {}
+    reservation.behind_us = {}
     for _, part, late_us in trail.late:
-        reservation.late_us[part] = max(late_us, reservation.late_us.get(part, 0))
+        reservation.behind_us[part] = max(late_us, reservation.behind_us.get(part, 0))
     standing.trail = None if books.coming else trail  # the machine would be another one as time goes by
     is_quiet = not standing.live and not books.coming
     reservation.quiet_until_us = (standing.later[0][0] if standing.later else NEVER_US) if is_quiet else 0

@@ -18,7 +18,7 @@ def slack_of(books: Books, book: TaskBook) -> int:
 def _left_by_plan(books: Books, task_id: str) -> int:
     """How long before their deadlines the tasks of its part end by the plan; NEVER_US if they have all of their margin."""
     reservation = books.reservation
-    if not reservation.late_us or reservation.frame is None:
+    if not reservation.behind_us or reservation.frame is None:
         return NEVER_US
-    late_us = reservation.late_us.get(reservation.frame.parts.get(task_id, -1))
+    late_us = reservation.behind_us.get(reservation.frame.parts.get(task_id, -1))
     return NEVER_US if late_us is None else books.policy.margin_us - late_us

@@ -40,7 +40,7 @@ def planned(scheduler: Scheduler, *, from_nothing: bool) -> tuple[tuple[Any, lis
     plan(books)
     standing = books.reservation.standing
     assert standing is not None
-    late = sorted(books.reservation.late_us.values())  # parts have other numbers in another frame
+    late = sorted(books.reservation.behind_us.values())  # parts have other numbers in another frame
     return (
         books.reservation.planned,
         late,
