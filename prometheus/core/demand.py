@@ -14,6 +14,9 @@ class Demand:
     gpu_milli: int = 0  # thousandths of one device; above 1000 = whole devices
     pools: tuple[tuple[str, int], ...] = ()  # (pool, units), sorted by pool, units > 0
 
+    def __hash__(self) -> int:  # as generated; written out it is compiled
+        return hash((self.cpu_milli, self.memory_mib, self.gpu_milli, self.pools))
+
 
 @dataclass(frozen=True, slots=True)
 class Bin:

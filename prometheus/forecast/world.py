@@ -21,8 +21,6 @@ from prometheus.scheduler.events import (
 
 Trace = tuple[int, str, str, int]  # instant, what (start, end, fail, preempt), task, attempt
 
-Entry = tuple[int, int, int, str, int]  # instant, serial, what, task, attempt
-
 _BEGIN, _SAVE, _END, _FAIL, _CAPACITY = range(5)
 
 
@@ -60,6 +58,11 @@ class Life:
     mode: str = "full"  # of the last attempt
 
 
+Entry = tuple[
+    int, int, int, str, int, Life
+]  # instant, serial, what, task, attempt, and what became of its task
+
+
 @dataclass(slots=True)
 class World:
     """Attempts in virtual time."""
@@ -86,7 +89,7 @@ class World:
 
     def __post_init__(self) -> None:
         for number, (at_us, _) in enumerate(self.changes):
-            self._at(at_us, _CAPACITY, "", number)
+            self._at(at_us, _CAPACITY, "", number, Life())
 
     def start(self, task_id: str, attempt: int, mode: str = "full") -> None:
         """Begin an attempt now."""
@@ -103,22 +106,23 @@ class World:
         life.overhead_us = self.overhead_us if life.saved_us else 0
         fails, runs_us = self._fate(life, truth, left_us)
         hangs = bool(truth.hangs) and attempt in truth.hangs
-        limit_us = self.timeouts.get(task_id)
+        limit_us = self.timeouts.get(task_id) if self.timeouts else None
         will_time_out = limit_us is not None and (hangs or life.overhead_us + runs_us >= limit_us)
         if not self.is_patient:
             self._serial += 1
-            self._begun.append((self.now_us, self._serial, _BEGIN, task_id, attempt))
+            self._begun.append((self.now_us, self._serial, _BEGIN, task_id, attempt, life))
         else:
-            self._at(self.now_us, _BEGIN, task_id, attempt, is_aside=not will_time_out)
+            self._at(self.now_us, _BEGIN, task_id, attempt, life, is_aside=not will_time_out)
         if hangs:
             return
-        self._at(self.now_us + life.overhead_us + runs_us, _FAIL if fails else _END, task_id, attempt)
+        self._at(self.now_us + life.overhead_us + runs_us, _FAIL if fails else _END, task_id, attempt, life)
         if truth.checkpoint_every_us is not None and truth.checkpoint_every_us < runs_us:
             self._at(
                 self.now_us + life.overhead_us + truth.checkpoint_every_us,
                 _SAVE,
                 task_id,
                 attempt,
+                life,
                 is_aside=self.is_patient,
             )
 
@@ -147,12 +151,12 @@ class World:
         )
         fails, runs_us = self._fate(life, truth, truth.duration_us - kept_us)
         ends_us = max(self.now_us, worked_from_us + runs_us)
-        self._at(ends_us, _FAIL if fails else _END, task_id, attempt)
+        self._at(ends_us, _FAIL if fails else _END, task_id, attempt, life)
         every_us = truth.checkpoint_every_us
         if every_us is not None:
             next_us = max(self.now_us, worked_from_us + in_it_us + every_us)
             if next_us < ends_us:
-                self._at(next_us, _SAVE, task_id, attempt, is_aside=self.is_patient)
+                self._at(next_us, _SAVE, task_id, attempt, life, is_aside=self.is_patient)
 
     def _fate(self, life: Life, truth: Truth, left_us: int) -> tuple[bool, int]:
         """Whether the attempt will fail, and how long it works until it does or ends."""
@@ -185,17 +189,20 @@ class World:
     def next_us(self) -> int | None:
         """When something happens next that calls for a turn."""
         while self._begun:
-            if not self._is_void(self._begun[0]):
+            if not _is_void(self._begun[0]):
                 return self._begun[0][0]
             del self._begun[0]
         agenda = self._agenda
-        while agenda and self._is_void(agenda[0]):
+        while agenda:
+            first = agenda[0]
+            if not _is_void(first):
+                return first[0]
             heapq.heappop(agenda)
-        return agenda[0][0] if agenda else None
+        return None
 
     def next_aside_us(self) -> int | None:
         """When something happens next that calls for a turn only if somebody waits for it."""
-        while self._asides and self._is_void(self._asides[0]):
+        while self._asides and _is_void(self._asides[0]):
             heapq.heappop(self._asides)
         return self._asides[0][0] if self._asides else None
 
@@ -208,7 +215,7 @@ class World:
             begun = self._begun
             if begun:
                 if begun[0][0] == to_us and (not agenda or agenda[0][0] > to_us):
-                    found = [AttemptStarted(to_us, e[3], e[4]) for e in begun if not self._is_void(e)]
+                    found = [AttemptStarted(to_us, e[3], e[4]) for e in begun if not _is_void(e)]
                     begun.clear()
                     return found
                 for entry in begun:
@@ -216,31 +223,31 @@ class World:
                 begun.clear()
             while agenda and agenda[0][0] <= to_us:
                 entry = heapq.heappop(agenda)
-                if not self._is_void(entry):
-                    found.append(self._happen(entry[2], entry[3], entry[4]))
+                if not _is_void(entry):
+                    found.append(self._happen(entry))
             return found
         while True:
             next_us = self.next_us()
             is_aside = bool(asides) and (not agenda or asides[0] < agenda[0])
             if is_aside and asides[0][0] <= to_us:
                 entry = heapq.heappop(asides)
-                if self._is_void(entry):
+                if _is_void(entry):
                     continue
             elif not is_aside and next_us is not None and next_us <= to_us:
                 entry = heapq.heappop(agenda)
             else:
                 break
-            self.now_us, _, what, task_id, attempt = entry
-            found.append(self._happen(what, task_id, attempt))
+            self.now_us = entry[0]
+            found.append(self._happen(entry))
         self.now_us = to_us
         return found
 
-    def _happen(self, what: int, task_id: str, attempt: int) -> Event:
+    def _happen(self, entry: Entry) -> Event:
+        _, _, what, task_id, attempt, life = entry
         now_us = self.now_us
         if what == _BEGIN:
             return AttemptStarted(now_us, task_id, attempt)
         if what == _END:
-            life = self.lives[task_id]
             self._close(task_id, life)
             life.end_us = now_us
             self._note("end", task_id, attempt)
@@ -248,12 +255,11 @@ class World:
         if what == _CAPACITY:
             still_coming = tuple(change for change in self.coming if change[0] > now_us)
             return CapacityChanged(now_us, self.changes[attempt][1], still_coming)
-        life = self.lives[task_id]
         if what == _SAVE:
             every_us = self.truths[task_id].checkpoint_every_us
             assert every_us is not None
             life.saved_us += every_us
-            self._at(now_us + every_us, _SAVE, task_id, attempt, is_aside=self.is_patient)
+            self._at(now_us + every_us, _SAVE, task_id, attempt, life, is_aside=self.is_patient)
             return AttemptCheckpointed(now_us, task_id, attempt, "null")
         self._close(task_id, life)
         self._note("fail", task_id, attempt)
@@ -265,23 +271,23 @@ class World:
         life.began_us = None
         self.freed.append((self.now_us, task_id))
 
-    def _is_void(self, entry: Entry) -> bool:
-        """Whether what was to happen will not: its attempt has ended."""
-        _, _, what, task_id, attempt = entry
-        if what == _CAPACITY:
-            return False
-        life = self.lives[task_id]
-        return life.began_us is None or life.attempts != attempt
-
     def _note(self, what: str, task_id: str, attempt: int) -> None:
         if self.trace is not None:
             self.trace.append((self.now_us, what, task_id, attempt))
 
-    def _at(self, at_us: int, what: int, task_id: str, attempt: int, *, is_aside: bool = False) -> None:
+    def _at(
+        self, at_us: int, what: int, task_id: str, attempt: int, life: Life, *, is_aside: bool = False
+    ) -> None:
         self._serial += 1
         heapq.heappush(
-            self._asides if is_aside else self._agenda, (at_us, self._serial, what, task_id, attempt)
+            self._asides if is_aside else self._agenda, (at_us, self._serial, what, task_id, attempt, life)
         )
+
+
+def _is_void(entry: Entry) -> bool:
+    """Whether what was to happen will not: its attempt has ended."""
+    life = entry[5]
+    return entry[2] != _CAPACITY and (life.began_us is None or life.attempts != entry[4])
 
 
 def useful_us(life: Life, truth: Truth, horizon_us: int) -> int:

@@ -150,12 +150,12 @@ def is_waited_for(books: Books, book: TaskBook) -> bool:
         return False  # Tier 1 has deadlines, and what is before it inherits them
     stack, seen = list(book.downstream), set(book.downstream)
     while stack and len(seen) <= FOLLOWED_AT_MOST:
-        follower = books.tasks[stack.pop()]
+        follower = stack.pop()
         if follower.state in ENDED:
             continue
         if follower.plan.tier == 1:
             return True
-        new = [task_id for task_id in follower.downstream if task_id not in seen]
+        new = [one for one in follower.downstream if one not in seen]
         seen.update(new)
         stack += new
     return False

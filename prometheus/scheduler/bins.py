@@ -6,7 +6,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from prometheus.core.demand import Bin, Demand
-from prometheus.scheduler.packing import FIELD_BITS
 
 WHOLE_DEVICE_MILLI = 1_000
 
@@ -28,18 +27,14 @@ class BinBook:
     cpu_used: int = 0
     memory_used: int = 0
     gpu_used: list[int] = field(default_factory=list)
-    free: int = 0  # cpu and memory, packed
-    cpu_free: int = 0  # below 0 after the bin has shrunk
+    cpu_free: int = 0  # both below 0 after the bin has shrunk
+    memory_free: int = 0
     is_offered: bool = True  # False for a bin that is gone and whose attempts have not ended yet
 
     def refresh(self) -> None:
         """Work out anew what is free."""
-        self.cpu_free = cpu = self.bin.cpu_milli - self.cpu_used
-        memory = self.bin.memory_mib - self.memory_used
-        if cpu > 0 < memory:
-            self.free = cpu | memory << FIELD_BITS
-        else:
-            self.free = max(0, cpu) | max(0, memory) << FIELD_BITS
+        self.cpu_free = self.bin.cpu_milli - self.cpu_used
+        self.memory_free = self.bin.memory_mib - self.memory_used
 
     def gpu_free(self, device: int) -> int:
         """Thousandths of a device that are free."""

@@ -14,7 +14,7 @@ from prometheus.scheduler.decisions import Decision, SetPressure
 from prometheus.scheduler.events import Failure, ForecastMade
 from prometheus.scheduler.plan import RunPlan, SloPlan, TaskPlan
 from prometheus.scheduler.policies import RESERVING, Order, Policy
-from prometheus.scheduler.reservation import Amounts, Reservation
+from prometheus.scheduler.reservation import Amounts, Reservation, amounts_of
 from prometheus.scheduler.room import Room, Want
 from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.shares import Account
@@ -29,10 +29,37 @@ Shape = tuple[
 
 
 @dataclass(slots=True)
+class RunBook:
+    """Where one run stands. `open` counts its tasks that have not ended."""
+
+    plan: RunPlan
+    state: RunState = RunState.RUNNING
+    open: int = 0
+    opened_us: int = 0
+
+
+@dataclass(slots=True)
+class SloBook:
+    """Where one promise stands. `open` counts its tasks that are not done, `broken` those that cannot be."""
+
+    plan: SloPlan
+    state: SloState = SloState.ON_TRACK
+    open: int = 0
+    broken: int = 0
+    finished_us: int | None = None
+    foreseen: Foreseen | None = None  # the latest forecast of it
+    tier: int = 1  # of its most important task
+
+
+@dataclass(slots=True, eq=False)
 class TaskBook:
-    """Where one task stands. `missing` counts the upstream tasks that are not done."""
+    """Where one task stands. `missing` counts the upstream tasks that are not done.
+
+    It holds what comes after it, never what comes before, so that books are freed at once when nobody needs them.
+    """
 
     plan: TaskPlan
+    run: RunBook
     state: TaskState = TaskState.WAITING
     missing: int = 0
     broken: int = 0  # upstream tasks that failed, are blocked or were cancelled
@@ -59,36 +86,17 @@ class TaskBook:
         -1
     )  # since when it waits for its turn; -1 = a wait of its own begins when it is ready again
     weight: int = 0  # tasks downstream, for policies that order by it
-    queue: int = -1  # number of the queue of its shape
+    queue: int = -1  # number of the queue of its shape, its place in `Books.queues`
     amounts: Amounts = ()  # what it takes of each resource
     closes_circle: bool = False  # blocked because it waits for itself, over other runs
-    downstream: list[str] = field(default_factory=list)
+    slos: tuple[SloBook, ...] = ()  # promises that need it
+    downstream: list[TaskBook] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"TaskBook({self.plan.task_id}, {self.state})"
 
 
-@dataclass(slots=True)
-class RunBook:
-    """Where one run stands. `open` counts its tasks that have not ended."""
-
-    plan: RunPlan
-    state: RunState = RunState.RUNNING
-    open: int = 0
-    opened_us: int = 0
-
-
-@dataclass(slots=True)
-class SloBook:
-    """Where one promise stands. `open` counts its tasks that are not done, `broken` those that cannot be."""
-
-    plan: SloPlan
-    state: SloState = SloState.ON_TRACK
-    open: int = 0
-    broken: int = 0
-    finished_us: int | None = None
-    foreseen: Foreseen | None = None  # the latest forecast of it
-    tier: int = 1  # of its most important task
-
-
-Entry = tuple[int, int, str, int]  # two numbers to order by, task id, stamp
+Entry = tuple[int, int, str, int, TaskBook]  # two numbers to order by, task id, stamp, and whose it is
 
 
 class ReadyQueue:
@@ -97,16 +105,30 @@ class ReadyQueue:
     Entries are dropped lazily: one whose stamp is not the task's present stamp is dead.
     """
 
-    __slots__ = ("_heap", "_order", "demand", "first", "line", "number", "tier", "told", "want")
+    __slots__ = (
+        "_heap",
+        "_order",
+        "amounts",
+        "demand",
+        "first",
+        "is_stirred",
+        "line",
+        "number",
+        "tier",
+        "told",
+        "want",
+    )
 
     def __init__(self, number: int, tier: int, want: Want, order: Order, line: int) -> None:
         self.number = number
         self.tier = tier
         self.line = line  # that it stands in: its tier's, or that of a backfill with a share
         self.demand = want.demand
+        self.amounts = amounts_of(want.demand)
         self.want = want
         self.first: Entry | None = None  # as it stands in its line
         self.told: object = None  # for what the first was refused; None = it is to be looked at anew
+        self.is_stirred = False  # its place in line may have changed
         self._order = order
         self._heap: list[Entry] = []
 
@@ -120,50 +142,54 @@ class ReadyQueue:
             first, second = book.ready_us, plan.release_us
         else:
             first, second = -book.weight, book.ready_us
-        heapq.heappush(self._heap, (first, second, plan.task_id, book.stamp))
+        heapq.heappush(self._heap, (first, second, plan.task_id, book.stamp, book))
 
-    def head(self, tasks: dict[str, TaskBook]) -> Entry | None:
+    def head(self) -> Entry | None:
         """The first living entry, or None."""
         heap = self._heap
         while heap:
             entry = heap[0]
-            book = tasks[entry[2]]
-            if book.stamp == entry[3] and book.state is READY:
+            if _is_living(entry):
                 return entry
             heapq.heappop(heap)
         return None
 
-    def leading(self, count: int, tasks: dict[str, TaskBook]) -> list[str]:
-        """Ids of the first tasks, in order, at most `count`; it looks at no more entries than it must."""
-        found: list[str] = []
-        edge = [(self._heap[0], 0)] if self.head(tasks) is not None else []
+    def leading(self, count: int) -> list[TaskBook]:
+        """The first tasks, in order, at most `count`; it looks at no more entries than it must."""
+        found: list[TaskBook] = []
+        edge = [(self._heap[0], 0)] if self.head() is not None else []
         while edge and len(found) < count:
-            (_, _, task_id, stamp), place = heapq.heappop(edge)
-            if tasks[task_id].stamp == stamp and tasks[task_id].state is READY:
-                found.append(task_id)
+            entry, place = heapq.heappop(edge)
+            if _is_living(entry):
+                found.append(entry[4])
             for child in range(2 * place + 1, min(2 * place + 3, len(self._heap))):
                 heapq.heappush(edge, (self._heap[child], child))
         return found
 
-    def fork(self) -> ReadyQueue:
-        """The same queue, going its own way."""
+    def fork(self, tasks: dict[str, TaskBook]) -> ReadyQueue:
+        """The same queue of these tasks, going its own way."""
         twin = ReadyQueue(self.number, self.tier, self.want, self._order, self.line)
-        twin.first, twin.told = self.first, self.told
-        twin._heap = self._heap[:]
+        twin.is_stirred, twin.told = self.is_stirred, self.told
+        twin._heap = [_entry_of(tasks, entry) for entry in self._heap]
+        twin.first = None if self.first is None else _entry_of(tasks, self.first)
         return twin
 
-    def living(self, tasks: dict[str, TaskBook]) -> list[str]:
+    def living(self) -> list[str]:
         """Ids of the tasks in this queue, in order."""
-        return [
-            task_id
-            for _, _, task_id, stamp in sorted(self._heap)
-            if tasks[task_id].stamp == stamp and tasks[task_id].state is READY
-        ]
+        return [entry[2] for entry in sorted(self._heap) if _is_living(entry)]
 
 
-Line = list[
-    tuple[Entry, int]
-]  # the first entry of each queue that is not empty, with the queue's number, in order
+def _is_living(entry: Entry) -> bool:
+    book = entry[4]
+    return book.stamp == entry[3] and book.state is READY
+
+
+def _entry_of(tasks: dict[str, TaskBook], entry: Entry) -> Entry:
+    first, second, task_id, stamp, _ = entry
+    return first, second, task_id, stamp, tasks[task_id]
+
+
+Line = list[Entry]  # the first entry of each queue that is not empty, in order
 
 
 class Alarms:
@@ -250,27 +276,25 @@ class Books:
     tasks: dict[str, TaskBook] = field(default_factory=dict)
     runs: dict[str, RunBook] = field(default_factory=dict)
     slos: dict[str, SloBook] = field(default_factory=dict)
-    slos_of: dict[str, list[str]] = field(default_factory=dict)  # task id -> SLOs that need it
     accounts: dict[str, Account] = field(default_factory=dict)  # of runs with a share
-    expected: dict[str, list[str]] = field(
+    expected: dict[str, list[TaskBook]] = field(
         default_factory=dict
     )  # task not opened yet -> tasks that wait for it
     has_circle: bool = False  # tasks of open runs wait, or have waited, for each other in a circle
-    queues: dict[int, ReadyQueue] = field(default_factory=dict)  # by number
+    queues: list[ReadyQueue] = field(default_factory=list)  # by number
     queue_numbers: dict[Shape, int] = field(default_factory=dict)
     # Where each queue that is not empty stands, by tier; all are in line 0 for a policy that knows no tiers.
     lines: dict[int, Line] = field(default_factory=dict)
     walled: dict[int, str] = field(
         default_factory=dict
     )  # line -> why a higher tier goes first, as all in it know
-    stirred: dict[int, None] = field(default_factory=dict)  # queues whose place in line may have changed
+    stirred: list[ReadyQueue] = field(default_factory=list)  # queues whose place in line may have changed
     alarms: Alarms = field(default_factory=Alarms)
     room: Room = field(default_factory=Room)
     lower_use: dict[str, int] = field(default_factory=dict)  # what Tiers 2 and 3 hold, by resource
-    holding: dict[str, None] = field(default_factory=dict)  # tasks that hold room, oldest first
-    ending: dict[str, None] = field(default_factory=dict)  # tasks among them that were told to stop
+    ending: dict[str, None] = field(default_factory=dict)  # tasks that hold room and were told to stop
     moved: list[TaskBook] = field(default_factory=list)  # tasks that took or gave back room in this turn
-    unsettled: list[str] = field(default_factory=list)  # tasks whose upstream changed in this turn
+    unsettled: list[TaskBook] = field(default_factory=list)  # tasks whose upstream changed in this turn
     ended_runs: list[str] = field(default_factory=list)  # runs whose last open task ended in this turn
     decisions: list[Decision] = field(default_factory=list)  # of this turn
     awaits_saves: bool = False  # somebody is to be stopped when it has saved its work
@@ -294,26 +318,28 @@ class Books:
             number = self.queue_numbers[shape] = len(self.queues)
             line = 0 if not self.policy.has_tiers else plan.tier if account is None else account.line
             self.lines.setdefault(line, [])
-            self.queues[number] = ReadyQueue(
-                number,
-                plan.tier,
-                self.room.want(plan.demand),
-                self.policy.order,
-                line,
-            )
+            want = self.room.want(plan.demand)
+            self.queues.append(ReadyQueue(number, plan.tier, want, self.policy.order, line))
         return self.queues[number]
 
     def enqueue(self, book: TaskBook) -> None:
         """Enter a ready task in its queue, anew if its order has changed."""
-        self.queues[book.queue].push(book)
-        self.stirred[book.queue] = None
+        queue = self.queues[book.queue]
+        queue.push(book)
+        self.stir(queue)
+
+    def stir(self, queue: ReadyQueue) -> None:
+        """Its first task may be another from now on."""
+        if not queue.is_stirred:
+            queue.is_stirred = True
+            self.stirred.append(queue)
 
     def line_up(self) -> bool:
         """Let every queue that was stirred stand in its line with its present first entry; whether any has another."""
-        lines, tasks, has_other = self.lines, self.tasks, False
-        for number in self.stirred:
-            queue = self.queues[number]
-            entry = queue.head(tasks)
+        lines, has_other = self.lines, False
+        for queue in self.stirred:
+            queue.is_stirred = False
+            entry = queue.head()
             first = queue.first
             if entry is first or entry == first:
                 continue
@@ -321,9 +347,9 @@ class Books:
             line = lines[queue.line]
             self.walled.pop(queue.line, None)
             if first is not None:
-                del line[bisect_left(line, (first, number))]
+                del line[bisect_left(line, first)]
             if entry is not None:
-                insort(line, (entry, number))
+                insort(line, entry)
             queue.first, queue.told = entry, None
         self.stirred.clear()
         return has_other

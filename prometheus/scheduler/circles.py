@@ -33,8 +33,9 @@ def circles_behind(books: Books, first: Iterable[str], without: frozenset[TaskSt
     reached = dict.fromkeys(i for i in first if books.tasks[i].state not in without)
     queue = list(reached)
     for task_id in queue:  # grows while it is walked
-        for downstream_id in books.tasks[task_id].downstream:
-            if downstream_id not in reached and books.tasks[downstream_id].state not in without:
+        for downstream in books.tasks[task_id].downstream:
+            downstream_id = downstream.plan.task_id
+            if downstream_id not in reached and downstream.state not in without:
                 reached[downstream_id] = None
                 queue.append(downstream_id)
     return topological({i: [u for u in books.tasks[i].plan.after if u in reached] for i in reached})[1]

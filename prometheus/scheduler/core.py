@@ -164,7 +164,7 @@ class Scheduler:
     def first_in_queue(self, task_id: str) -> str | None:
         """Who is looked at before a ready task, in the queue of its shape; None if it is the first, or not ready."""
         book = self._books.tasks[task_id]
-        head = self._books.queue_of(book.plan).head(self._books.tasks)
+        head = self._books.queues[book.queue].head()
         is_behind = book.state is TaskState.READY and head is not None and head[2] != task_id
         return head[2] if is_behind and head is not None else None
 
@@ -280,7 +280,7 @@ class Scheduler:
                 self._stop(book, StopCause.TIMEOUT, reason)
             elif book.state is BACKING_OFF:
                 move(books, book, TaskState.READY, "the wait before its retry is over")
-                books.unsettled.append(key)  # what is before it may have been taken up again
+                books.unsettled.append(book)  # what is before it may have been taken up again
             else:
                 reconsider(books, book)
 
@@ -297,14 +297,11 @@ class Scheduler:
             books.moved.clear()
         self._unaudited -= 1
         if is_thorough or self._unaudited <= 0:
-            self._unaudited = max(AUDITED_EVERY, AUDITED_EACH * len(books.holding))
-            held = {}
-            for task_id in books.holding:
-                book = books.tasks[task_id]
-                _assert_room(books, book)
-                if book.place is not None:
-                    held[task_id] = (book.plan.demand, book.place)
-            books.room.audit(held)
+            holders = books.room.holders
+            self._unaudited = max(AUDITED_EVERY, AUDITED_EACH * len(holders))
+            for task_id in holders:
+                _assert_room(books, books.tasks[task_id])
+            books.room.audit()
         if is_thorough:
             opening.check_counts(books)
 
@@ -320,7 +317,7 @@ class Scheduler:
     @property
     def in_flight(self) -> int:
         """Number of attempts that hold room: ordered, running or told to stop."""
-        return len(self._books.holding)
+        return len(self._books.room.holders)
 
     def run_state(self, run_id: str) -> RunState:
         """Where a known run stands."""
@@ -342,9 +339,5 @@ class Scheduler:
 def _assert_room(books: Books, book: TaskBook) -> None:
     """Assert that a task holds room exactly where its state says that it holds any."""
     task_id, place = book.plan.task_id, book.place
-    is_holding = book.state in HOLDING_ROOM
-    assert is_holding is (task_id in books.holding), (
-        f"{task_id} is {book.state}, holds room: {not is_holding}"
-    )
-    assert is_holding is (place is not None), f"{task_id} is {book.state} at {place}"
+    assert (book.state in HOLDING_ROOM) is (place is not None), f"{task_id} is {book.state} at {place}"
     books.room.audit_one(task_id, book.plan.demand, place)

@@ -62,8 +62,7 @@ def dispatch(books: Books) -> None:
                 _dispatch(books, 3, turn, account.line)
             turn.has_more = True  # shares move with every start
     if not turn.has_more and turn.doubtful:
-        answer, queues = books.room.answer, books.queues
-        turn.has_more = any(answer(queues[number].want) is not said for number, said in turn.doubtful)
+        turn.has_more = any(books.room.answer(queue.want) is not said for queue, said in turn.doubtful)
     books.answered_us = -1 if turn.has_more else books.now_us
     books.answered_room = -1 if turn.has_more or turn.heeds_time else books.room.version
 
@@ -97,7 +96,7 @@ def _enter_windows(books: Books, turn: _Turn, *, is_early: bool = False) -> None
 def _is_in_a_hurry(books: Books) -> bool:
     """Whether the most urgent ready task of a higher tier cannot wait."""
     lines = [books.lines.get(tier) for tier in (1, 2)]
-    return any(line and not windows.can_wait(books, books.tasks[line[0][0][2]]) for line in lines)
+    return any(line and not windows.can_wait(books, line[0][4]) for line in lines)
 
 
 def _dispatch_behind(books: Books, turn: _Turn) -> None:
@@ -160,7 +159,7 @@ class _Turn:
         self.has_more = False
         self.heeds_time = False  # a little later the answers might be others, though nothing had happened
         self.has_kept = False  # a task was told for what room is kept, which a later start may change
-        self.doubtful: list[tuple[int, Shortage]] = []
+        self.doubtful: list[tuple[ReadyQueue, Shortage]] = []
 
     def note(self, task_id: str, shortage: Shortage) -> None:
         """A task of the tier that is looked at waits for this."""
@@ -204,7 +203,7 @@ def _dispatch(
     if wall is not None:
         _wall_off(books, number_of_line, line, wall)
         return blocked
-    queues, tasks, room = books.queues, books.tasks, books.room
+    queues, room = books.queues, books.room
     has_lower, reserves = tier in (1, 2), books.policy.reserves and tier in (2, 3)
     is_walled = bool(turn.pools)
     may_wait = tier == 1 and books.policy.preempts and not pressing.level_of(books)
@@ -212,40 +211,39 @@ def _dispatch(
     books.walled.pop(number_of_line, None)
     place_in_line, noted = 0, None
     while place_in_line < len(line) and (goes_on is None or goes_on()):
-        entry, number = line[place_in_line]
+        book = line[place_in_line][4]
         place_in_line += 1
-        queue = queues[number]
+        queue = queues[book.queue]
         if is_walled and (first := turn.stops(queue.demand)) is not None:
-            _refuse_for_higher(books, queue, entry[2], first)
+            _refuse_for_higher(books, queue, book, first)
             continue
-        if may_be_held and (held := pressing.why_held(books, tasks[entry[2]])) is not None:
+        if may_be_held and (held := pressing.why_held(books, book)) is not None:
             queue.told = books.pressure
-            _refuse(books, tasks[entry[2]], books.pressure, held)
+            _refuse(books, book, books.pressure, held)
             continue
         answer = room.answer(queue.want)
         if type(answer) is Shortage:
             if has_lower:
                 if answer is not noted:  # whoever is short of the same after it changes nothing
-                    turn.note(entry[2], answer)
+                    turn.note(book.plan.task_id, answer)
                     noted = answer
                 if tier == 1:
-                    blocked.append(tasks[entry[2]])
+                    blocked.append(book)
             if answer is not NO_CPU or queue.demand.pools:
-                turn.doubtful.append((number, answer))  # it may come to be short of what is told before this
+                turn.doubtful.append((queue, answer))  # it may come to be short of what is told before this
             if queue.told is not answer:
                 queue.told = answer
-                _refuse_for_room(books, tasks[entry[2]], answer)
+                _refuse_for_room(books, book, answer)
             continue
-        book = tasks[entry[2]]
         if may_wait and (first := windows.stands_before(books, book)) is not None:
             queue.told = first
             said = f"fits and can wait, and would take what the plan leaves for the first turn of {first}"
             _refuse(books, book, first, said)
-            books.alarms.set("slack", entry[2], book.latest_start_us - books.policy.hard_us + 1)
+            books.alarms.set("slack", book.plan.task_id, book.latest_start_us - books.policy.hard_us + 1)
             continue
         assert type(answer) is Place, f"{answer} is neither a place nor a shortage"
         if reserves:
-            had_window = entry[2] in books.reservation.windows
+            had_window = book.plan.task_id in books.reservation.windows
             if not admitting.is_waited_for(books, book):
                 kept = admitting.what_is_kept(books, book)
                 if kept is not None:
@@ -268,12 +266,12 @@ def _wall_off(books: Books, number_of_line: int, line: Line, wall: str) -> None:
     cause = _TIER_GOES_FIRST[books.tasks[wall].plan.tier]
     if books.walled.get(number_of_line) is cause:
         return  # all that stand in it know
-    for entry, number in line:
-        _refuse_for_higher(books, books.queues[number], entry[2], wall)
+    for entry in line:
+        _refuse_for_higher(books, books.queues[entry[4].queue], entry[4], wall)
     books.walled[number_of_line] = cause
 
 
-def _refuse_for_higher(books: Books, queue: ReadyQueue, task_id: str, first: str) -> None:
+def _refuse_for_higher(books: Books, queue: ReadyQueue, book: TaskBook, first: str) -> None:
     """Say that a higher tier goes first. Who of it stands at the front changes with every start, the reason does not."""
     tier = books.tasks[first].plan.tier
     cause = _TIER_GOES_FIRST[tier]
@@ -281,7 +279,7 @@ def _refuse_for_higher(books: Books, queue: ReadyQueue, task_id: str, first: str
         queue.told = cause
         _refuse(
             books,
-            books.tasks[task_id],
+            book,
             cause,
             f"Tier {tier} goes first: it waits for room ({first} was next)",
         )
@@ -314,7 +312,6 @@ def start(books: Books, book: TaskBook, place: Place, its_turn: str = "first in 
     book.mode = pressing.mode_now(books, book)
     book.stop_cause, book.stop_reason = None, ""
     books.room.take(task_id, plan.demand, place)
-    books.holding[task_id] = None
     books.moved.append(book)
     if tier > 1:
         admitting.admit(books, book, books.now_us)

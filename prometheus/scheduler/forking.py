@@ -21,33 +21,44 @@ def fork(books: Books, policy: Policy) -> Books:
     assert not books.unsettled, "books are forked between turns"
     assert not books.moved, "books are forked between turns"
     assert not books.ended_runs, "books are forked between turns"
-    twin = replace(
+    tasks: dict[str, TaskBook] = {}
+    runs = {run_id: replace(run) for run_id, run in books.runs.items()}
+    slos = {slo_id: replace(slo) for slo_id, slo in books.slos.items()}
+    for task_id, book in books.tasks.items():
+        own = tasks[task_id] = TaskBook(*_contents(book))
+        own.run = runs[book.plan.run_id]
+        if book.slos:
+            own.slos = tuple(slos[slo.plan.slo_id] for slo in book.slos)
+    for own in tasks.values():
+        own.downstream = [tasks[follower.plan.task_id] for follower in own.downstream]
+    queues = [queue.fork(tasks) for queue in books.queues]
+    return replace(
         books,
         policy=policy,
         reservation=books.reservation.fork(),
-        tasks={},
-        runs={run_id: replace(run) for run_id, run in books.runs.items()},
+        tasks=tasks,
+        critical={task_id: tasks[task_id] for task_id in books.critical},
+        runs=runs,
         accounts={run_id: account.fork() for run_id, account in books.accounts.items()},
-        slos={slo_id: replace(slo) for slo_id, slo in books.slos.items()},
-        slos_of={task_id: list(slos) for task_id, slos in books.slos_of.items()},
-        expected={task_id: list(waiting) for task_id, waiting in books.expected.items()},
-        queues={number: queue.fork() for number, queue in books.queues.items()},
+        slos=slos,
+        expected={
+            task_id: [tasks[one.plan.task_id] for one in waiting]
+            for task_id, waiting in books.expected.items()
+        },
+        queues=queues,
         queue_numbers=dict(books.queue_numbers),
-        lines={tier: line[:] for tier, line in books.lines.items()},
+        lines={
+            number: [first for entry in line if (first := queues[entry[4].queue].first) is not None]
+            for number, line in books.lines.items()
+        },
         walled=dict(books.walled),
-        stirred=dict(books.stirred),
+        stirred=[queues[queue.number] for queue in books.stirred],
         alarms=books.alarms.fork(),
         room=books.room.fork(),
         lower_use=dict(books.lower_use),
-        holding=dict(books.holding),
         ending=dict(books.ending),
         moved=[],
         unsettled=[],
         ended_runs=[],
         decisions=[],
     )
-    for task_id, book in books.tasks.items():
-        own = twin.tasks[task_id] = TaskBook(*_contents(book))
-        own.downstream = book.downstream[:]
-    twin.critical = {task_id: twin.tasks[task_id] for task_id in books.critical}
-    return twin

@@ -47,7 +47,7 @@ def move(
     if state is not STARTING and state is not STOPPING:  # said by a StartAttempt and a StopAttempt
         books.decisions.append(SetTask(books.now_us, plan.task_id, state, reason, not_before_us))
     if old is READY:
-        books.stirred[book.queue] = None
+        books.stir(books.queues[book.queue])
         if books.reservation.windows:
             books.reservation.close_window(plan.task_id)
     elif old in HOLDING_ROOM and state is not STOPPING:
@@ -75,7 +75,6 @@ def _free_room(books: Books, book: TaskBook) -> None:
     task_id = book.plan.task_id
     assert book.place is not None, f"{task_id} held no room"
     books.room.give_back(task_id, book.place)
-    del books.holding[task_id]
     books.moved.append(book)
     if books.ending:
         books.ending.pop(task_id, None)
@@ -104,13 +103,12 @@ def _end(books: Books, book: TaskBook, old: TaskState) -> None:
     was_broken = old in BROKEN
     if not held_room:  # what runs no longer waits for its release
         books.alarms.drop("release", task_id)
-    run = books.runs[plan.run_id]
+    run = book.run
     run.open -= old not in ENDED
     if run.open == 0:
         run.state = RunState.RUNNING  # to be judged anew, also when an operator changed an ended task
         books.ended_runs.append(plan.run_id)
-    for downstream_id in book.downstream:
-        downstream = books.tasks[downstream_id]
+    for downstream in book.downstream:
         if is_done:
             downstream.missing -= 1
             downstream.broken -= was_broken
@@ -119,9 +117,8 @@ def _end(books: Books, book: TaskBook, old: TaskState) -> None:
                 continue  # that one only waits on
         elif not was_broken:
             downstream.broken += 1
-        books.unsettled.append(downstream_id)
-    for slo_id in books.slos_of.get(task_id, ()):
-        slo = books.slos[slo_id]
+        books.unsettled.append(downstream)
+    for slo in book.slos:
         slo.open -= is_done
         slo.broken += (not is_done) - was_broken
         judge(books, slo)
@@ -139,18 +136,15 @@ def _reopen(books: Books, book: TaskBook, *, was_done: bool) -> None:
     if book.plan.tier == 1:
         books.critical[book.plan.task_id] = book
         books.reservation.frame = None
-    run = books.runs[book.plan.run_id]
-    run.open += 1
-    run.state = RunState.RUNNING
-    for downstream_id in book.downstream:
-        downstream = books.tasks[downstream_id]
+    book.run.open += 1
+    book.run.state = RunState.RUNNING
+    for downstream in book.downstream:
         downstream.missing += was_done
         downstream.broken -= not was_done
         if was_done:
             downstream.is_tainted = any(_is_less(books, i) for i in downstream.plan.after)
-        books.unsettled.append(downstream_id)
-    for slo_id in books.slos_of.get(book.plan.task_id, ()):
-        slo = books.slos[slo_id]
+        books.unsettled.append(downstream)
+    for slo in book.slos:
         slo.open += was_done
         slo.broken -= not was_done
         judge(books, slo)
@@ -164,10 +158,9 @@ def _is_less(books: Books, task_id: str) -> bool:
 
 def settle(books: Books) -> None:
     """Let every task whose upstream changed become ready, blocked or free again, to a fixed point."""
-    tasks, unsettled = books.tasks, books.unsettled
-    for task_id in unsettled:  # it grows meanwhile
-        reconsider(books, tasks[task_id])
-    unsettled.clear()
+    for book in books.unsettled:  # it grows meanwhile
+        reconsider(books, book)
+    books.unsettled.clear()
 
 
 def reconsider(books: Books, book: TaskBook) -> None:

@@ -12,8 +12,7 @@ from prometheus.scheduler.circles import CIRCLE, circles_behind, said_of
 from prometheus.scheduler.events import Failure
 from prometheus.scheduler.inheriting import inherit
 from prometheus.scheduler.moving import BROKEN, move, saved_by
-from prometheus.scheduler.plan import RunPlan, TaskPlan
-from prometheus.scheduler.reservation import amounts_of
+from prometheus.scheduler.plan import RunPlan
 from prometheus.scheduler.rules import counts_against_retries
 from prometheus.scheduler.shares import FIRST_LINE, Account
 from prometheus.scheduler.snapshot import AttemptRow, Snapshot, TaskRow
@@ -32,7 +31,7 @@ def open_run(books: Books, plan: RunPlan) -> None:
         book = books.tasks[task.task_id]
         for upstream_id in task.after:
             _count_upstream(books, book, upstream_id)
-        books.unsettled.append(task.task_id)
+        books.unsettled.append(book)
     if books.has_circle:
         _block_circles(books, plan)
     if not plan.tasks:
@@ -65,54 +64,58 @@ def enter_run(books: Books, plan: RunPlan, opened_us: int) -> None:
     if plan.share is not None:
         line = FIRST_LINE + len(books.accounts)
         books.accounts[plan.run_id] = Account(plan.share, line, opened_us)
-    books.runs[plan.run_id] = RunBook(plan, open=len(plan.tasks), opened_us=opened_us)
+    run = books.runs[plan.run_id] = RunBook(plan, open=len(plan.tasks), opened_us=opened_us)
+    own: list[TaskBook] = []
+    before: list[TaskBook] = []  # tasks of other runs that some of these wait for
+    in_order, has_tier_1 = True, False
     for task in plan.tasks:
         assert task.task_id not in books.tasks, f"task {task.task_id} is in two runs"
-        book = TaskBook(
-            task,
-            downstream=books.expected.pop(task.task_id, []),
-            amounts=amounts_of(task.demand),
-            queue=books.queue_of(task).number,
-        )
+        queue = books.queue_of(task)
+        book = TaskBook(task, run, queue=queue.number, amounts=queue.amounts)
+        own.append(book)
         books.tasks[task.task_id] = book
+        if books.expected and (waiting := books.expected.pop(task.task_id, None)) is not None:
+            book.downstream = waiting
+            in_order = in_order and all(one.run is not run for one in waiting)
         if task.tier == 1:
             books.critical[task.task_id] = book
-    for task in plan.tasks:
+            has_tier_1 = True
         for upstream_id in task.after:
             upstream = books.tasks.get(upstream_id)
-            waiting = books.expected.setdefault(upstream_id, []) if upstream is None else upstream.downstream
-            waiting.append(task.task_id)
+            if upstream is None:
+                books.expected.setdefault(upstream_id, []).append(book)
+            else:
+                upstream.downstream.append(book)
+                if upstream.run is not run:
+                    before.append(upstream)
+                elif upstream is book:
+                    in_order = False
     for slo in plan.slos:
-        tier = min((books.tasks[i].plan.tier for i in slo.task_ids if i in books.tasks), default=3)
-        books.slos[slo.slo_id] = SloBook(slo, open=len(slo.task_ids), tier=tier)
-        for task_id in slo.task_ids:
-            books.slos_of.setdefault(task_id, []).append(slo.slo_id)
-    inherit(books, plan.tasks)
+        promised = [books.tasks[task_id] for task_id in slo.task_ids]
+        tier = min((one.plan.tier for one in promised), default=3)
+        record = books.slos[slo.slo_id] = SloBook(slo, open=len(promised), tier=tier)
+        for one in promised:
+            one.slos += (record,)
+    inherit(books, own, before, in_order=in_order)
     books.reservation.is_stale = True
-    if _concerns_tier_1(books, plan):
+    if (
+        has_tier_1 or before or books.has_circle
+    ):  # Tier 1, what it waits for, or its latest starts may be others now
         books.reservation.frame = None
     if books.policy.order == "weight":
-        _weigh(books, plan.tasks)
+        _weigh(own)
 
 
-def _concerns_tier_1(books: Books, plan: RunPlan) -> bool:
-    """Whether Tier 1's tasks, what they wait for, or their latest starts may be others than before the run came."""
-    own = {task.task_id for task in plan.tasks}
-    return books.has_circle or any(
-        task.tier == 1 or any(i in books.tasks for i in task.after if i not in own) for task in plan.tasks
-    )
-
-
-def _weigh(books: Books, tasks: Iterable[TaskPlan]) -> None:
+def _weigh(books: Iterable[TaskBook]) -> None:
     """Weight of a task = its own plus those of all that are downstream, each once: Airflow's default rule."""
-    for task in tasks:
-        seen, stack = {task.task_id}, [task.task_id]
+    for book in books:
+        seen, stack = {book}, [book]
         while stack:
-            for downstream_id in books.tasks[stack.pop()].downstream:
-                if downstream_id not in seen:
-                    seen.add(downstream_id)
-                    stack.append(downstream_id)
-        books.tasks[task.task_id].weight = len(seen)
+            for downstream in stack.pop().downstream:
+                if downstream not in seen:
+                    seen.add(downstream)
+                    stack.append(downstream)
+        book.weight = len(seen)
 
 
 def restore(books: Books, snapshot: Snapshot) -> None:
@@ -189,7 +192,6 @@ def _restore_room(books: Books, row: TaskRow, current: AttemptRow) -> None:
     book.stop_cause = current.stop_cause
     book.stop_reason = row.reason if row.state is TaskState.STOPPING else ""
     books.room.take(row.task_id, book.plan.demand, book.place)
-    books.holding[row.task_id] = None
     if row.state is TaskState.STOPPING:
         books.ending[row.task_id] = None
     book.saved_us = current.saved_us
@@ -231,8 +233,9 @@ def check_counts(books: Books) -> None:
         assert (book.place is not None) == (book.state in HOLDING_ROOM), (
             f"{task_id} is {book.state} at {book.place}"
         )
-        is_queued = task_id in books.queues[book.queue].living(books.tasks)
+        is_queued = task_id in books.queues[book.queue].living()
         assert book.queue == books.queue_of(book.plan).number, f"{task_id} is in a queue of another shape"
+        books.room.audit_one(task_id, book.plan.demand, book.place)
         assert is_queued == (book.state is TaskState.READY), f"{task_id} is {book.state}, queued: {is_queued}"
         if book.state is TaskState.WAITING and missing == 0 and not broken:
             assert book.plan.release_us > books.now_us, f"{task_id} waits for nothing"
@@ -251,11 +254,11 @@ def _check_lines(books: Books) -> None:
     """Assert that every queue that is not empty stands in its line with its first task."""
     books.line_up()
     for tier, line in books.lines.items():
-        heads = [(q.head(books.tasks), q.number) for q in books.queues.values() if q.line == tier]
-        assert line == sorted(head for head in heads if head[0] is not None), (
+        heads = [q.head() for q in books.queues if q.line == tier]
+        assert line == sorted(head for head in heads if head is not None), (
             f"the line of tier {tier} has drifted"
         )
-    stopping = [i for i in books.holding if books.tasks[i].state is TaskState.STOPPING]
+    stopping = [i for i in books.room.holders if books.tasks[i].state is TaskState.STOPPING]
     assert books.stopping() == set(stopping), (
         f"ending are {sorted(books.ending)}, stopping {sorted(stopping)}"
     )
@@ -265,7 +268,7 @@ def _check_reservation(books: Books) -> None:
     """Assert what is kept for Tier 1 and what lower tiers hold against the states of the tasks."""
     unfinished = {i for i, book in books.tasks.items() if book.plan.tier == 1 and book.state not in ENDED}
     assert books.critical.keys() == unfinished, "critical is not the unfinished Tier 1"
-    lower = [books.tasks[i] for i in books.holding if books.tasks[i].plan.tier > 1]
+    lower = [books.tasks[i] for i in books.room.holders if books.tasks[i].plan.tier > 1]
     held: dict[str, int] = {}
     for book in lower:
         for name, amount in book.amounts:

@@ -38,7 +38,7 @@ def victims_for(books: Books, book: TaskBook, *, is_desperate: bool = False) -> 
     if slack_us >= policy.soft_us or books.room.fits_without(demand, books.stopping()):
         return []
     by_bin: dict[str, list[TaskBook]] = {}
-    for task_id in books.holding:
+    for task_id in books.room.holders:
         other = books.tasks[task_id]
         if other.place is not None and may_be_preempted(books, other, slack_us):
             by_bin.setdefault(other.place.bin_id, []).append(other)
@@ -69,7 +69,7 @@ def victims_for_window(books: Books, book: TaskBook) -> list[TaskBook]:
     candidates = []
     is_first, can_wait = is_first_turn(books, book), can_make_room(books, book)
     brief_us = min(BRIEF_US, book.ready_us + policy.starts_within_us - FRESH_US - books.now_us)
-    for task_id in books.holding:
+    for task_id in books.room.holders:
         other = books.tasks[task_id]
         if other.plan.tier != 3 or other.state is not TaskState.RUNNING or not can_make_room(books, other):
             continue

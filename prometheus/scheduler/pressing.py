@@ -147,8 +147,8 @@ def _waits_in_vain(books: Books) -> bool:
     What does not fit the machine does not wait for room.
     """
     is_short = False
-    for queue in books.queues.values():
-        head = queue.head(books.tasks) if queue.tier == 1 else None
+    for queue in books.queues:
+        head = queue.head() if queue.tier == 1 else None
         if (
             head is None
             or books.room.find(queue.demand) is not None
@@ -157,7 +157,7 @@ def _waits_in_vain(books: Books) -> bool:
             continue
         if books.ending and books.room.fits_without(queue.demand, books.stopping()):
             return False
-        if victims_for(books, books.tasks[head[2]], is_desperate=True):
+        if victims_for(books, head[4], is_desperate=True):
             return False
         is_short = True
     return is_short

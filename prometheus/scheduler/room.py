@@ -8,32 +8,33 @@ free amount is 0, never negative.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from prometheus.core.demand import Bin, Capacity, Demand
 from prometheus.scheduler.bins import WHOLE_DEVICE_MILLI, BinBook, Place
-from prometheus.scheduler.packing import LIMIT, guards, pack
+from prometheus.scheduler.packing import LIMIT
 from prometheus.scheduler.reservation import totals_of
 from prometheus.scheduler.shortages import (
     NO_CPU,
     Shortage,
+    amount_of,
     amount_words,
-    by_label,
     demand_words,
     held_by,
     short_of,
 )
 
-_BIN_GUARDS = guards(2)  # cpu_milli, memory_mib
+HOLDERS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Want:
-    """A demand as one asks for it: made once by `Room.want`, and known by identity. The need is cpu and memory, packed."""
+    """A demand as one asks for it, made once by `Room.want`: the demands that were asked for have numbers."""
 
     demand: Demand
-    need: int
+    number: int
 
 
 class Room:
@@ -44,7 +45,8 @@ class Room:
         self.version = 0  # another as soon as anything is taken, given back or offered
         self._bins: dict[str, BinBook] = {}
         self._by_free: list[tuple[int, str]] = []  # (free cpu, bin id) of the bins that are offered, in order
-        self._holders: dict[str, tuple[Demand, Place]] = {}  # oldest first
+        self.holders: dict[str, tuple[Demand, Place]] = {}  # who holds what and where, oldest first
+        self._oldest: tuple[str, ...] = ()  # the first of them that are told; empty = to be looked up
         self._pool_size: dict[str, int] = {}
         self._pool_used: dict[str, int] = {}
         self._pool_holders: dict[str, dict[str, None]] = {}  # oldest first
@@ -52,20 +54,21 @@ class Room:
         self._largest: dict[str, int] = {}  # the most that one bin offers
         self._fits_empty: dict[Demand, bool] = {}  # what was found out since the capacity last changed
         self._wants: dict[Demand, Want] = {}
-        self._answers: dict[Want, Place | Shortage] = {}
-        self._only_room: set[Want] = set()  # those that fit the empty machine, need cores and no pool
+        # What was answered to each want, at which version, and whether it fits the empty machine, needs cores and no pool.
+        self._answers: list[Place | Shortage] = []
+        self._answered: list[int] = []
+        self._only_room: list[bool] = []
         self._most_cpu_free = 0  # in one bin
 
     def set_capacity(self, capacity: Capacity) -> None:
         """Take a new capacity; what is in use stays booked, in bins that are gone too, until it ends."""
         self.is_known = True
         self.version += 1
-        self._answers.clear()
-        self._only_room.clear()
+        self._only_room = [False] * len(self._only_room)
         self._fits_empty = {}
         offered = {bin_.bin_id: bin_ for bin_ in capacity.bins}
         still_there = frozenset(offered)
-        in_use = {place.bin_id for _, place in self._holders.values()}
+        in_use = {place.bin_id for _, place in self.holders.values()}
         for bin_id in list(self._bins):
             if bin_id not in offered:
                 if bin_id in in_use:
@@ -101,13 +104,13 @@ class Room:
             bin_id: replace(book, gpu_used=list(book.gpu_used)) for bin_id, book in self._bins.items()
         }
         twin._by_free = self._by_free[:]
-        twin._holders = dict(self._holders)
+        twin.holders, twin._oldest = dict(self.holders), self._oldest
         twin._pool_size, twin._totals, twin._largest = self._pool_size, self._totals, self._largest
         twin._pool_used = dict(self._pool_used)
         twin._pool_holders = {pool: dict(holders) for pool, holders in self._pool_holders.items()}
         twin._fits_empty = dict(self._fits_empty)
-        twin._wants, twin._answers = dict(self._wants), dict(self._answers)
-        twin._only_room, twin._most_cpu_free = set(self._only_room), self._most_cpu_free
+        twin._wants, twin._answers, twin._answered = dict(self._wants), self._answers[:], self._answered[:]
+        twin._only_room, twin._most_cpu_free = self._only_room[:], self._most_cpu_free
         return twin
 
     def _sorted_by_free(self) -> list[tuple[int, str]]:
@@ -117,26 +120,28 @@ class Room:
         """The demand as `answer` takes it; equal demands get the same."""
         found = self._wants.get(demand)
         if found is None:
-            found = self._wants[demand] = Want(demand, pack((demand.cpu_milli, demand.memory_mib)))
+            found = self._wants[demand] = Want(demand, len(self._answers))
+            self._answers.append(NO_CPU)
+            self._answered.append(-1)
+            self._only_room.append(False)
         return found
 
     def answer(self, want: Want) -> Place | Shortage:
         """Where it fits now, or why it does not."""
-        said = self._answers.get(want)
-        if said is None:
-            if want.demand.cpu_milli > self._most_cpu_free and want in self._only_room:
-                said = NO_CPU  # as both of those below would find
-            else:
-                said = self._find(want) or self._shortage(want)
-            self._answers[want] = said
+        number = want.number
+        if self._answered[number] == self.version:
+            return self._answers[number]
+        said: Place | Shortage
+        if want.demand.cpu_milli > self._most_cpu_free and self._only_room[number]:
+            said = NO_CPU  # as both of those below would find
+        else:
+            said = self.find(want.demand) or self._shortage(want)
+        self._answers[number] = said
+        self._answered[number] = self.version
         return said
 
     def find(self, demand: Demand) -> Place | None:
         """The fullest bin in which the demand fits now (ties: bin id), or None."""
-        return self._find(self.want(demand))
-
-    def _find(self, want: Want) -> Place | None:
-        demand, need = want.demand, want.need
         if demand.pools and self.short_pool(demand) is not None:
             return None
         # Bins with less cpu free cannot do. One that shrank below its use has less than nothing, which is enough for none.
@@ -146,7 +151,7 @@ class Room:
         ):
             bin_id = by_free[at][1]
             book = self._bins[bin_id]
-            if ((book.free | _BIN_GUARDS) - need) & _BIN_GUARDS != _BIN_GUARDS:
+            if book.memory_free < demand.memory_mib and demand.memory_mib:
                 continue
             if not demand.gpu_milli:
                 return book.place
@@ -166,7 +171,7 @@ class Room:
         freed: dict[str, int] = {}
         leaving: dict[str, list[tuple[Demand, Place]]] = {}  # by bin
         for holder in gone:
-            held = self._holders.get(holder)
+            held = self.holders.get(holder)
             if held is not None:
                 leaving.setdefault(held[1].bin_id, []).append(held)
                 for pool, units in held[0].pools:
@@ -196,23 +201,24 @@ class Room:
 
     def take(self, holder: str, demand: Demand, place: Place) -> None:
         """Book a demand; `answer` has just said that it fits (or it already ran when this scheduler was rebuilt)."""
-        assert holder not in self._holders, (
-            f"{holder} already holds room in {self._holders[holder][1].bin_id}"
-        )
-        self._holders[holder] = demand, place
-        for pool, _ in demand.pools:
-            self._pool_holders.setdefault(pool, {})[holder] = None
+        assert holder not in self.holders, f"{holder} already holds room in {self.holders[holder][1].bin_id}"
+        self.holders[holder] = demand, place
+        if demand.pools:
+            for pool, _ in demand.pools:
+                self._pool_holders.setdefault(pool, {})[holder] = None
         self._book(demand, place, +1)
 
     def give_back(self, holder: str, place: Place) -> None:
         """Return what `holder` took at `place`."""
-        demand, _ = self._holders.pop(holder)
-        for pool, _ in demand.pools:
-            del self._pool_holders[pool][holder]
+        demand, _ = self.holders.pop(holder)
+        if holder in self._oldest:
+            self._oldest = ()
+        if demand.pools:
+            for pool, _ in demand.pools:
+                del self._pool_holders[pool][holder]
         self._book(demand, place, -1)
 
     def _book(self, demand: Demand, place: Place, sign: int) -> None:
-        self._answers.clear()
         self.version += 1
         bin_id, cpu_milli = place.bin_id, sign * demand.cpu_milli
         book = self._bins.get(bin_id)
@@ -250,11 +256,11 @@ class Room:
         if pool is not None:
             return short_of("pool", pool, is_for_ever=False)
         if demand.cpu_milli and not demand.pools:
-            self._only_room.add(want)
+            self._only_room[want.number] = True
         if demand.cpu_milli > self._most_cpu_free:
             return NO_CPU
         books = self._bins.values()
-        if demand.memory_mib > max((b.bin.memory_mib - b.memory_used for b in books), default=0):
+        if demand.memory_mib > max((b.memory_free for b in books), default=0):
             return short_of("bin", "memory", is_for_ever=False)
         return short_of("bin", "gpu" if demand.gpu_milli else "both", is_for_ever=False)
 
@@ -263,8 +269,8 @@ class Room:
         for pool, units in demand.pools:
             if self._pool_size.get(pool, 0) < units:
                 return short_of("pool", pool, is_for_ever=True)
-        for label, need in by_label(demand).items():
-            if need > self._largest.get(label, 0):
+        for label in ("cpu", "memory", "gpu"):
+            if amount_of(demand, label) > self._largest.get(label, 0):
                 return short_of("bin", label, is_for_ever=True)
         return short_of("bin", "all", is_for_ever=True)
 
@@ -279,14 +285,17 @@ class Room:
             need = dict(demand.pools)[label]
             if shortage.is_for_ever:
                 return f"needs {need} of pool {label!r}, which has {size}"
-            held = held_by(self._pool_holders.get(label, {}))
+            holders = self._pool_holders.get(label, {})
+            held = held_by(list(islice(holders, HOLDERS_SHOWN)), len(holders))
             return f"needs {need} of pool {label!r}: {free} of {size} free{held}"
-        held = held_by(self._holders)
+        if len(self._oldest) < HOLDERS_SHOWN:
+            self._oldest = tuple(islice(self.holders, HOLDERS_SHOWN))
+        held = held_by(self._oldest, len(self.holders))
         if label == "all":
             return f"no bin could hold {demand_words(demand)} at once, even if nothing else ran"
         if label == "both":
             return f"no bin has {demand_words(demand)} free at once{held}"
-        need = by_label(demand)[label]
+        need = amount_of(demand, label)
         if shortage.is_for_ever:
             most = amount_words(label, self._largest.get(label, 0))
             return f"needs {amount_words(label, need)}, but the largest bin has {most}"
@@ -298,19 +307,17 @@ class Room:
             return max(0, self._most_cpu_free)
         books = self._bins.values()
         if label == "memory":
-            return max((max(0, b.bin.memory_mib - b.memory_used) for b in books), default=0)
+            return max(0, max((b.memory_free for b in books), default=0))
         free = [[b.gpu_free(device) for device in range(len(b.bin.gpu_milli))] for b in books]
         if need <= WHOLE_DEVICE_MILLI:
             return max((milli for devices in free for milli in devices), default=0)
         return max((sum(m for m in devices if m == WHOLE_DEVICE_MILLI) for devices in free), default=0)
 
-    def audit(self, holders: Mapping[str, tuple[Demand, Place]]) -> None:
-        """Assert that the books equal the sum over `holders` (task id -> what it holds and where)."""
-        booked = self._holders
-        assert booked == dict(holders), f"room is held by {sorted(booked)}, attempts hold {sorted(holders)}"
+    def audit(self) -> None:
+        """Assert that what is booked of each bin and pool is the sum over all that hold room."""
         held: dict[str, list[Demand]] = {}
         pools: dict[str, int] = {}
-        for demand, place in booked.values():
+        for demand, place in self.holders.values():
             held.setdefault(place.bin_id, []).append(demand)
             for pool, units in demand.pools:
                 pools[pool] = pools.get(pool, 0) + units
@@ -318,14 +325,15 @@ class Room:
             demands = held.get(bin_id, [])
             assert book.cpu_used == sum(d.cpu_milli for d in demands), f"cpu of {bin_id} drifted"
             assert book.memory_used == sum(d.memory_mib for d in demands), f"memory of {bin_id} drifted"
-            assert book.cpu_free == book.bin.cpu_milli - book.cpu_used, f"what is free of {bin_id} drifted"
+            free = book.bin.cpu_milli - book.cpu_used, book.bin.memory_mib - book.memory_used
+            assert (book.cpu_free, book.memory_free) == free, f"what is free of {bin_id} drifted"
         used = {pool: units for pool, units in self._pool_used.items() if units}
         assert used == pools, f"pools drifted: booked {used}, held {pools}"
         assert self._by_free == self._sorted_by_free(), "the order of bins has drifted"
 
     def audit_one(self, holder: str, demand: Demand, place: Place | None) -> None:
         """Assert that one task is booked with what it holds; `place` None = with nothing."""
-        booked = self._holders.get(holder)
+        booked = self.holders.get(holder)
         if booked is not None and booked[0] is demand and booked[1] is place:
             return  # nearly always, and comparing their fields costs as much as a decision's other books together
         is_same = place is None if booked is None else booked == (demand, place)

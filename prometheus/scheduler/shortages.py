@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import islice
 
 from prometheus.core.demand import Demand
-
-HOLDERS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +22,11 @@ short_of = cache(Shortage)  # equal ones are one object, so that telling whether
 NO_CPU = short_of("bin", "cpu", is_for_ever=False)
 
 
-def by_label(demand: Demand) -> dict[str, int]:
-    """What it asks of one bin, by the names that a shortage has for it: millicores, MiB, thousandths of a GPU."""
-    return {"cpu": demand.cpu_milli, "memory": demand.memory_mib, "gpu": demand.gpu_milli}
+def amount_of(demand: Demand, label: str) -> int:
+    """What it asks of one bin by the name that a shortage has for it: millicores, MiB, thousandths of a GPU."""
+    if label == "cpu":
+        return demand.cpu_milli
+    return demand.memory_mib if label == "memory" else demand.gpu_milli
 
 
 @lru_cache(maxsize=4096)
@@ -47,11 +46,9 @@ def demand_words(demand: Demand) -> str:
     return ", ".join(parts)
 
 
-def held_by(holders: Mapping[str, object]) -> str:
-    """Who holds it, the first of them by name; nothing where nobody does."""
-    if not holders:
+def held_by(named: Sequence[str], count: int) -> str:
+    """Who holds it: these, of so many in all; nothing where nobody does."""
+    if not named:
         return ""
-    more = len(holders) - HOLDERS_SHOWN
-    return f"; in use by {', '.join(islice(holders, HOLDERS_SHOWN))}" + (
-        f" and {more} more" if more > 0 else ""
-    )
+    more = count - len(named)
+    return f"; in use by {', '.join(named)}" + (f" and {more} more" if more > 0 else "")

@@ -265,8 +265,8 @@ def _extended(books: Books, frame: Frame, count: int) -> Frame | None:
     for number, book in enumerate(chosen, begin):
         for upstream in before[number]:
             after[upstream] = [*after[upstream], number]
-        for downstream_id in book.downstream:
-            follower = index.get(downstream_id, begin)
+        for downstream in book.downstream:
+            follower = index.get(downstream.plan.task_id, begin)
             if follower < begin:  # as urgent as this one, and known before
                 before[follower] = [*before[follower], number]
                 outside[follower] = [i for i in outside[follower] if i != book.plan.task_id]
@@ -366,7 +366,7 @@ def _parts(books: Books, task_ids: Iterable[str], part_of: dict[str, int]) -> li
         stack = [first]
         while stack:
             book = books.tasks[stack.pop()]
-            for other in (*book.plan.after, *book.downstream):
+            for other in (*book.plan.after, *(one.plan.task_id for one in book.downstream)):
                 known = books.tasks.get(other)
                 if known is not None and known.plan.tier == 1 and other not in part_of:
                     part_of[other] = number

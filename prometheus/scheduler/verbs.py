@@ -53,7 +53,7 @@ def ask(books: Books, event: TaskAsked) -> None:
     book = books.tasks.get(event.task_id)
     if book is None:
         return
-    readers = [i for i in book.downstream if books.tasks[i].state in HOLDING_ROOM]
+    readers = [one.plan.task_id for one in book.downstream if one.state in HOLDING_ROOM]
     if what_forbids(event.verb, book.state, readers) is not None:
         return
     reason = f"{event.verb} by {event.by}: {event.reason}"
@@ -78,7 +78,7 @@ def ask(books: Books, event: TaskAsked) -> None:
 
 
 def _retry(books: Books, book: TaskBook, reason: str) -> None:
-    books.unsettled.append(book.plan.task_id)  # what is before it may be about to run again
+    books.unsettled.append(book)  # what is before it may be about to run again
     may_wait = TaskState.WAITING in NEXT[book.state]
     if may_wait and (book.missing or book.plan.release_us > books.now_us):
         move(books, book, TaskState.WAITING, reason)

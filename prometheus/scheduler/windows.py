@@ -62,7 +62,7 @@ def outrunning(books: Books) -> list[tuple[Amounts, int]]:
     """What lower tasks hold that are promised no room and make none, for they run beyond their q90; until which bin."""
     here, promises = books.now_us // BIN_US, books.reservation.promises
     found = []
-    for task_id in books.holding:
+    for task_id in books.room.holders:
         book = books.tasks[task_id]
         if book.plan.tier == 1 or (book.plan.tier == 3 and can_make_room(books, book)):
             continue
@@ -94,11 +94,11 @@ def open_windows(books: Books) -> None:
     reservation, policy = books.reservation, books.policy
     reservation.close_windows()
     waiting = [
-        (_turn_of(books, task_id), task_id)
-        for queue in books.queues.values()
+        (_turn_of(books, book), book.plan.task_id)
+        for queue in books.queues
         if policy.windows and queue.tier == 3
-        for task_id in queue.leading(LOOKED_AT * policy.windows, books.tasks)
-        if _due_us(books, task_id) <= books.now_us
+        for book in queue.leading(LOOKED_AT * policy.windows)
+        if _due_us(books, book) <= books.now_us
     ]
     here = books.now_us // BIN_US
     outrun = outrunning(books) if waiting else []
@@ -113,10 +113,9 @@ def open_windows(books: Books) -> None:
                 break
 
 
-def _turn_of(books: Books, task_id: str) -> tuple[int, int]:
+def _turn_of(books: Books, book: TaskBook) -> tuple[int, int]:
     """Whose window is looked for first: a backfill's that is behind, then a first turn's, then that of the longest wait."""
-    book = books.tasks[task_id]
-    if _is_owed(books, task_id):
+    if _is_owed(books, book):
         return 0, 0
     return 1 if is_first_turn(books, book) else 2, book.ready_us
 
@@ -164,7 +163,7 @@ def stands_before(books: Books, book: TaskBook) -> str | None:
 def _by_tier_1(books: Books, place: int) -> dict[str, int]:
     """What those of Tier 1 that run now will still hold when a bin begins."""
     is_now, taken = place <= books.now_us // BIN_US, dict[str, int]()
-    for task_id in books.holding:
+    for task_id in books.room.holders:
         book = books.tasks[task_id]
         if book.plan.tier == 1 and (is_now or _ends_us(books, book) > place * BIN_US):
             for name, amount in book.amounts:
@@ -174,18 +173,18 @@ def _by_tier_1(books: Books, place: int) -> dict[str, int]:
 
 def next_due_us(books: Books) -> int | None:
     """When the first of the Tier 3 tasks that wait will have waited too long; None if none waits."""
-    heads = [q.first[2] for q in books.queues.values() if q.tier == 3 and q.first is not None]
-    return min((_due_us(books, task_id) for task_id in heads), default=None)
+    heads = [q.first[4] for q in books.queues if q.tier == 3 and q.first is not None]
+    return min((_due_us(books, book) for book in heads), default=None)
 
 
-def _due_us(books: Books, task_id: str) -> int:
+def _due_us(books: Books, book: TaskBook) -> int:
     """When it may have a window; at once if it is of a backfill that is behind its share."""
-    due_us = books.tasks[task_id].ready_us + books.policy.patience_us + 1
-    return min(due_us, books.now_us) if _is_owed(books, task_id) else due_us
+    due_us = book.ready_us + books.policy.patience_us + 1
+    return min(due_us, books.now_us) if _is_owed(books, book) else due_us
 
 
-def _is_owed(books: Books, task_id: str) -> bool:
-    account = books.accounts.get(books.tasks[task_id].plan.run_id) if books.accounts else None
+def _is_owed(books: Books, book: TaskBook) -> bool:
+    account = books.accounts.get(book.plan.run_id) if books.accounts else None
     return account is not None and account.is_behind(books.now_us, books.room.totals().get("cpu", 0))
 
 

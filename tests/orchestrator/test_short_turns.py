@@ -29,7 +29,7 @@ class Twice(Scheduler):
         books = self.second._books
         books.answered_us = books.answered_room = -1
         books.walled.clear()
-        for queue in books.queues.values():
+        for queue in books.queues:
             queue.told = None
         assert self.second.handle(events) == said
         return said
