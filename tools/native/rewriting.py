@@ -34,7 +34,9 @@ def _name_of(decorator: ast.expr) -> str:
 def _rewrite(node: ast.ClassDef, decorator: ast.expr, lines: list[str]) -> None:
     said = {} if not isinstance(decorator, ast.Call) else {one.arg: one.value for one in decorator.keywords}
     compares = "eq" not in said or ast.unparse(said["eq"]) == "True"
-    is_hashed = compares and (_name_of(decorator) == "value" or "frozen" in said)
+    is_hashed = (
+        compares and (_name_of(decorator) == "value" or "frozen" in said) and not _defines(node, "__hash__")
+    )
     lines[decorator.lineno - 1] = (
         f"@dataclass(init=False, eq={compares}{', unsafe_hash=True' if is_hashed else ''})"
     )
@@ -43,11 +45,11 @@ def _rewrite(node: ast.ClassDef, decorator: ast.expr, lines: list[str]) -> None:
     place = fields[-1].end_lineno or 0
     while lines[place].strip():  # comments below the last field
         place += 1
-    lines[place] = " " * (node.col_offset + 4) + _constructor(fields, _has_more_to_do(node))
+    lines[place] = " " * (node.col_offset + 4) + _constructor(fields, _defines(node, "__post_init__"))
 
 
-def _has_more_to_do(node: ast.ClassDef) -> bool:
-    return any(isinstance(one, ast.FunctionDef) and one.name == "__post_init__" for one in node.body)
+def _defines(node: ast.ClassDef, name: str) -> bool:
+    return any(isinstance(one, ast.FunctionDef) and one.name == name for one in node.body)
 
 
 def _constructor(fields: list[ast.AnnAssign], calls_more: bool) -> str:
