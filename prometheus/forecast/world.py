@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Any
 
 from prometheus.core.demand import Capacity
 from prometheus.scheduler.decisions import StopAttempt
@@ -21,7 +22,11 @@ from prometheus.scheduler.events import (
 
 Trace = tuple[int, str, str, int]  # instant, what (start, end, fail, preempt), task, attempt
 
-_BEGIN, _SAVE, _END, _FAIL, _CAPACITY = range(5)
+_BEGIN = 0  # what happens
+_SAVE = 1
+_END = 2
+_FAIL = 3
+_CAPACITY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,9 @@ class Life:
     mode: str = "full"  # of the last attempt
 
 
-Entry = tuple[
-    int, int, int, str, int, Life
-]  # instant, serial, what, task, attempt, and what became of its task
+# Instant, serial, what, task, attempt, and what became of the task so far; of any length to the compiler, which would take
+# a tuple of six apart and put it together again whenever it is handed on.
+Entry = tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -189,22 +194,24 @@ class World:
     def next_us(self) -> int | None:
         """When something happens next that calls for a turn."""
         while self._begun:
+            at_us: int = self._begun[0][0]
             if not _is_void(self._begun[0]):
-                return self._begun[0][0]
+                return at_us
             del self._begun[0]
         agenda = self._agenda
         while agenda:
-            first = agenda[0]
-            if not _is_void(first):
-                return first[0]
-            heapq.heappop(agenda)
+            at_us = agenda[0][0]
+            if not _is_void(agenda[0]):
+                return at_us
+            heappop(agenda)
         return None
 
     def next_aside_us(self) -> int | None:
         """When something happens next that calls for a turn only if somebody waits for it."""
         while self._asides and _is_void(self._asides[0]):
-            heapq.heappop(self._asides)
-        return self._asides[0][0] if self._asides else None
+            heappop(self._asides)
+        at_us: int | None = self._asides[0][0] if self._asides else None
+        return at_us
 
     def advance(self, to_us: int) -> list[Event]:
         """Let time pass until `to_us`; the facts until then, each with its instant."""
@@ -219,10 +226,10 @@ class World:
                     begun.clear()
                     return found
                 for entry in begun:
-                    heapq.heappush(agenda, entry)
+                    heappush(agenda, entry)
                 begun.clear()
             while agenda and agenda[0][0] <= to_us:
-                entry = heapq.heappop(agenda)
+                entry = heappop(agenda)
                 if not _is_void(entry):
                     found.append(self._happen(entry))
             return found
@@ -230,11 +237,11 @@ class World:
             next_us = self.next_us()
             is_aside = bool(asides) and (not agenda or asides[0] < agenda[0])
             if is_aside and asides[0][0] <= to_us:
-                entry = heapq.heappop(asides)
+                entry = heappop(asides)
                 if _is_void(entry):
                     continue
             elif not is_aside and next_us is not None and next_us <= to_us:
-                entry = heapq.heappop(agenda)
+                entry = heappop(agenda)
             else:
                 break
             self.now_us = entry[0]
@@ -243,7 +250,10 @@ class World:
         return found
 
     def _happen(self, entry: Entry) -> Event:
-        _, _, what, task_id, attempt, life = entry
+        what: int = entry[2]
+        task_id: str = entry[3]
+        attempt: int = entry[4]
+        life: Life = entry[5]
         now_us = self.now_us
         if what == _BEGIN:
             return AttemptStarted(now_us, task_id, attempt)
@@ -279,15 +289,17 @@ class World:
         self, at_us: int, what: int, task_id: str, attempt: int, life: Life, *, is_aside: bool = False
     ) -> None:
         self._serial += 1
-        heapq.heappush(
+        heappush(
             self._asides if is_aside else self._agenda, (at_us, self._serial, what, task_id, attempt, life)
         )
 
 
 def _is_void(entry: Entry) -> bool:
     """Whether what was to happen will not: its attempt has ended."""
-    life = entry[5]
-    return entry[2] != _CAPACITY and (life.began_us is None or life.attempts != entry[4])
+    what: int = entry[2]
+    attempt: int = entry[4]
+    life: Life = entry[5]
+    return what != _CAPACITY and (life.began_us is None or life.attempts != attempt)
 
 
 def useful_us(life: Life, truth: Truth, horizon_us: int) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 from bisect import bisect_left, insort
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from heapq import heappop, heappush, heapreplace
+from typing import Any
 
 from prometheus.core.demand import Capacity, Demand
 from prometheus.core.instants import MINUTE_US
@@ -96,7 +97,9 @@ class TaskBook:
         return f"TaskBook({self.plan.task_id}, {self.state})"
 
 
-Entry = tuple[int, int, str, int, TaskBook]  # two numbers to order by, task id, stamp, and whose it is
+# Two numbers to order by, task id, stamp, and the task. Of any length to the compiler, which would take a tuple of five
+# apart and put it together again whenever it is handed on.
+Entry = tuple[Any, ...]
 
 
 class ReadyQueue:
@@ -142,7 +145,7 @@ class ReadyQueue:
             first, second = book.ready_us, plan.release_us
         else:
             first, second = -book.weight, book.ready_us
-        heapq.heappush(self._heap, (first, second, plan.task_id, book.stamp, book))
+        heappush(self._heap, (first, second, plan.task_id, book.stamp, book))
 
     def head(self) -> Entry | None:
         """The first living entry, or None."""
@@ -151,7 +154,7 @@ class ReadyQueue:
             entry = heap[0]
             if _is_living(entry):
                 return entry
-            heapq.heappop(heap)
+            heappop(heap)
         return None
 
     def leading(self, count: int) -> list[TaskBook]:
@@ -159,11 +162,11 @@ class ReadyQueue:
         found: list[TaskBook] = []
         edge = [(self._heap[0], 0)] if self.head() is not None else []
         while edge and len(found) < count:
-            entry, place = heapq.heappop(edge)
+            entry, place = heappop(edge)
             if _is_living(entry):
                 found.append(entry[4])
             for child in range(2 * place + 1, min(2 * place + 3, len(self._heap))):
-                heapq.heappush(edge, (self._heap[child], child))
+                heappush(edge, (self._heap[child], child))
         return found
 
     def fork(self, tasks: dict[str, TaskBook]) -> ReadyQueue:
@@ -180,7 +183,7 @@ class ReadyQueue:
 
 
 def _is_living(entry: Entry) -> bool:
-    book = entry[4]
+    book: TaskBook = entry[4]
     return book.stamp == entry[3] and book.state is READY
 
 
@@ -192,46 +195,53 @@ def _entry_of(tasks: dict[str, TaskBook], entry: Entry) -> Entry:
 Line = list[Entry]  # the first entry of each queue that is not empty, in order
 
 
+Alarm = tuple[Any, ...]  # instant, kind, key; of any length as an `Entry` is
+
+
 class Alarms:
     """Instants that the scheduler waits for, each with a key; a later alarm of the same key replaces the earlier."""
 
     __slots__ = ("_due", "_heap", "_is_met")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, tuple[str, str]]] = []
-        self._due: dict[tuple[str, str], int] = {}
+        self._heap: list[Alarm] = []
+        self._due: dict[str, dict[str, int]] = {}  # kind -> key -> instant
         self._is_met = False  # the first entry is known to be waited for
 
     def set(self, kind: str, key: str, at_us: int) -> None:
         """Wait for `at_us` under (kind, key)."""
-        name = kind, key
-        before_us = self._due.get(name)
-        self._due[name] = at_us
+        due = self._due.get(kind)
+        if due is None:
+            due = self._due[kind] = {}
+        before_us = due.get(key)
+        due[key] = at_us
         if before_us is None or at_us < before_us:
-            heapq.heappush(self._heap, (at_us, name))
+            heappush(self._heap, (at_us, kind, key))
         else:  # its entry, which comes no later, is moved when it is met
             self._is_met = False
 
     def drop(self, kind: str, key: str) -> None:
         """Wait no longer; unknown keys are ignored."""
-        if self._due.pop((kind, key), None) is not None:
+        due = self._due.get(kind)
+        if due and due.pop(key, None) is not None:
             self._is_met = False
 
     def next_us(self) -> int | None:
         """The earliest instant waited for."""
         heap = self._heap
-        if self._is_met:
-            return heap[0][0]
         while heap:
-            at_us, name = heap[0]
-            due_us = self._due.get(name)
+            first = heap[0]
+            at_us: int = first[0]
+            if self._is_met:
+                return at_us
+            due_us = self._due[first[1]].get(first[2])
             if due_us == at_us:
                 self._is_met = True
                 return at_us
             if due_us is None or due_us < at_us:
-                heapq.heappop(heap)
+                heappop(heap)
             else:
-                heapq.heapreplace(heap, (due_us, name))
+                heapreplace(heap, (due_us, first[1], first[2]))
         return None
 
     def is_due(self, now_us: int) -> bool:
@@ -245,20 +255,21 @@ class Alarms:
         at_us = self.next_us()
         if at_us is None or at_us > now_us:
             return None
-        name = heapq.heappop(self._heap)[1]
+        _, kind, key = heappop(self._heap)
         self._is_met = False
-        del self._due[name]
-        return name
+        del self._due[kind][key]
+        return kind, key
 
     def fork(self) -> Alarms:
         """The same alarms, going their own way."""
         twin = Alarms()
-        twin._heap, twin._due, twin._is_met = self._heap[:], dict(self._due), self._is_met
+        twin._heap, twin._is_met = self._heap[:], self._is_met
+        twin._due = {kind: dict(due) for kind, due in self._due.items()}
         return twin
 
     def pending(self) -> dict[tuple[str, str], int]:
         """Everything waited for."""
-        return dict(self._due)
+        return {(kind, key): at_us for kind, due in self._due.items() for key, at_us in due.items()}
 
 
 @dataclass(slots=True)
@@ -345,7 +356,8 @@ class Books:
                 continue
             has_other = True
             line = lines[queue.line]
-            self.walled.pop(queue.line, None)
+            if self.walled:
+                self.walled.pop(queue.line, None)
             if first is not None:
                 del line[bisect_left(line, first)]
             if entry is not None:

@@ -165,8 +165,10 @@ class Scheduler:
         """Who is looked at before a ready task, in the queue of its shape; None if it is the first, or not ready."""
         book = self._books.tasks[task_id]
         head = self._books.queues[book.queue].head()
-        is_behind = book.state is TaskState.READY and head is not None and head[2] != task_id
-        return head[2] if is_behind and head is not None else None
+        if book.state is not TaskState.READY or head is None or head[4] is book:
+            return None
+        first: TaskBook = head[4]
+        return first.plan.task_id
 
     def next_wakeup_us(self) -> int | None:
         """The instant at which something is due without any further fact; None if nothing is."""

@@ -208,10 +208,11 @@ def _dispatch(
     is_walled = bool(turn.pools)
     may_wait = tier == 1 and books.policy.preempts and not pressing.level_of(books)
     may_be_held = tier == 3 and pressing.level_of(books) > 0
-    books.walled.pop(number_of_line, None)
+    if books.walled:
+        books.walled.pop(number_of_line, None)
     place_in_line, noted = 0, None
     while place_in_line < len(line) and (goes_on is None or goes_on()):
-        book = line[place_in_line][4]
+        book: TaskBook = line[place_in_line][4]
         place_in_line += 1
         queue = queues[book.queue]
         if is_walled and (first := turn.stops(queue.demand)) is not None:
@@ -267,7 +268,8 @@ def _wall_off(books: Books, number_of_line: int, line: Line, wall: str) -> None:
     if books.walled.get(number_of_line) is cause:
         return  # all that stand in it know
     for entry in line:
-        _refuse_for_higher(books, books.queues[entry[4].queue], entry[4], wall)
+        book: TaskBook = entry[4]
+        _refuse_for_higher(books, books.queues[book.queue], book, wall)
     books.walled[number_of_line] = cause
 
 

@@ -60,7 +60,7 @@ RESERVING = Policy("reserving", reserves=True, preempts=True, waits_for_saves=Tr
 STRICT = Policy("strict")
 FIRST_IN = Policy("first-in", order="first_in", has_tiers=False)
 WEIGHTS = Policy("weights", order="weight", has_tiers=False)
-_ALWAYS_US = 1 << 61
+_ALWAYS_US = 1 << 60
 EAGER = Policy("eager", preempts=True, soft_us=_ALWAYS_US, hard_us=_ALWAYS_US, spared_after=1 << 30)
 RESERVED_ONLY = Policy("reserved-only", reserves=True)
 

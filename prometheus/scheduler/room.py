@@ -46,7 +46,10 @@ class Room:
         self._bins: dict[str, BinBook] = {}
         self._by_free: list[tuple[int, str]] = []  # (free cpu, bin id) of the bins that are offered, in order
         self.holders: dict[str, tuple[Demand, Place]] = {}  # who holds what and where, oldest first
-        self._oldest: tuple[str, ...] = ()  # the first of them that are told; empty = to be looked up
+        self._oldest: list[
+            str
+        ] = []  # the first of them, who are named; fewer than are named = to be looked up
+        self._named = ""  # they in words
         self._pool_size: dict[str, int] = {}
         self._pool_used: dict[str, int] = {}
         self._pool_holders: dict[str, dict[str, None]] = {}  # oldest first
@@ -104,7 +107,7 @@ class Room:
             bin_id: replace(book, gpu_used=list(book.gpu_used)) for bin_id, book in self._bins.items()
         }
         twin._by_free = self._by_free[:]
-        twin.holders, twin._oldest = dict(self.holders), self._oldest
+        twin.holders = dict(self.holders)
         twin._pool_size, twin._totals, twin._largest = self._pool_size, self._totals, self._largest
         twin._pool_used = dict(self._pool_used)
         twin._pool_holders = {pool: dict(holders) for pool, holders in self._pool_holders.items()}
@@ -212,7 +215,7 @@ class Room:
         """Return what `holder` took at `place`."""
         demand, _ = self.holders.pop(holder)
         if holder in self._oldest:
-            self._oldest = ()
+            self._oldest.clear()
         if demand.pools:
             for pool, _ in demand.pools:
                 del self._pool_holders[pool][holder]
@@ -286,11 +289,12 @@ class Room:
             if shortage.is_for_ever:
                 return f"needs {need} of pool {label!r}, which has {size}"
             holders = self._pool_holders.get(label, {})
-            held = held_by(list(islice(holders, HOLDERS_SHOWN)), len(holders))
+            held = held_by(", ".join(islice(holders, HOLDERS_SHOWN)), len(holders) - HOLDERS_SHOWN)
             return f"needs {need} of pool {label!r}: {free} of {size} free{held}"
         if len(self._oldest) < HOLDERS_SHOWN:
-            self._oldest = tuple(islice(self.holders, HOLDERS_SHOWN))
-        held = held_by(self._oldest, len(self.holders))
+            self._oldest = list(islice(self.holders, HOLDERS_SHOWN))
+            self._named = ", ".join(self._oldest)
+        held = held_by(self._named, len(self.holders) - HOLDERS_SHOWN)
         if label == "all":
             return f"no bin could hold {demand_words(demand)} at once, even if nothing else ran"
         if label == "both":

@@ -10,7 +10,7 @@ from prometheus.scheduler.plan import TaskPlan
 
 LOST_LIMIT = 5  # attempts that vanished before the task is given up: the job may be what kills its machine
 BACKOFF_LIMIT_US = DAY_US // 24
-NEVER_US = 1 << 62  # an instant that does not come
+NEVER_US = 1 << 61  # an instant that does not come; an int that a machine's word holds
 
 _UNCOUNTED = frozenset({Failure.LOST, Failure.PREEMPTED, Failure.CANCELLED})
 

@@ -1,29 +1,54 @@
 """Our sources as mypyc takes them: its classes have slots anyway, and a constructor that it compiles is ten times as fast.
 
 mypyc knows no `slots=True`, and leaves what `dataclass` generates to the interpreter. So `@dataclass` loses its slots,
-`@value` becomes one, and each gets the `__init__` that was generated, written out. No line moves: a traceback of compiled
-code names the right lines of the source that stands beside it.
+`@value` becomes one, and each gets the `__init__` that was generated, written out. It looks up by name what a module
+assigns, unless it is told that it is final: constants, which are written in capitals, are. No line moves: a traceback of
+compiled code names the right lines of the source that stands beside it.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 
 _DECORATORS = ("dataclass", "value")
+_CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]+")
+_FUTURE = "from __future__ import annotations"
 
 
 def rewritten(source: str) -> str:
     """The source of one module with its dataclasses as mypyc compiles them; all else is left as it is."""
     lines = source.split("\n")
-    for node in ast.walk(ast.parse(source)):
+    module = ast.parse(source)
+    for statement in module.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign):
+            _finalise(statement, lines)
+    for node in ast.walk(module):
         if isinstance(node, ast.ClassDef) and not node.bases:
             for decorator in node.decorator_list:
                 if _name_of(decorator) in _DECORATORS:
                     _rewrite(node, decorator, lines)
-    return "\n".join(
-        "from dataclasses import dataclass" if line == "from prometheus.core.values import value" else line
-        for line in lines
-    )
+    others = {
+        "from prometheus.core.values import value": "from dataclasses import dataclass",
+        _FUTURE: f"{_FUTURE}; from typing import Final",
+    }
+    return "\n".join(others.get(line, line) for line in lines)
+
+
+def _finalise(node: ast.Assign | ast.AnnAssign, lines: list[str]) -> None:
+    """Say of a constant that it is one."""
+    target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+    if not isinstance(target, ast.Name) or not _CONSTANT.fullmatch(target.id):
+        return
+    line, begin = lines[node.lineno - 1], len(target.id)
+    if isinstance(node, ast.Assign):
+        lines[node.lineno - 1] = f"{target.id}: Final{line[begin:]}"
+        return
+    said = ast.unparse(node.annotation)
+    if said.startswith("Final"):
+        return
+    assert node.annotation.end_lineno == node.lineno, f"{target.id}: its type goes over several lines"
+    lines[node.lineno - 1] = f"{target.id}: Final[{said}]{line[node.annotation.end_col_offset :]}"
 
 
 def _name_of(decorator: ast.expr) -> str:
