@@ -58,10 +58,10 @@ def run_ahead(
             events = _obey(decisions, world, told, missing)
         if missing is not None and not missing:
             break
-        at_us = _earlier(world.next_us(), scheduler.next_wakeup_us())
+        at_us = min(world.next_us(), scheduler.next_alarm_us())
         if scheduler.awaits_saves:
-            at_us = _earlier(at_us, world.next_aside_us())
-        if at_us is None or at_us > until_us:
+            at_us = min(at_us, world.next_aside_us())
+        if at_us > until_us:
             break
         at_us = max(at_us, world.now_us)
         found = world.advance(at_us)
@@ -94,9 +94,3 @@ def _obey(decisions: Sequence[Decision], world: World, told: Told, missing: set[
         elif type(decision) is SetPressure:
             told.pressures.append(decision)
     return facts
-
-
-def _earlier(one_us: int | None, other_us: int | None) -> int | None:
-    if one_us is None or other_us is None:
-        return other_us if one_us is None else one_us
-    return one_us if one_us < other_us else other_us

@@ -35,6 +35,7 @@ from prometheus.scheduler.plan import SloPlan, TaskPlan
 from prometheus.scheduler.policies import RESERVING, Policy
 from prometheus.scheduler.promises import hear, judge
 from prometheus.scheduler.rules import (
+    NEVER_US,
     can_be_in_time,
     counts_against_retries,
     describe_timeout,
@@ -172,6 +173,11 @@ class Scheduler:
 
     def next_wakeup_us(self) -> int | None:
         """The instant at which something is due without any further fact; None if nothing is."""
+        at_us = self._books.alarms.next_us()
+        return None if at_us >= NEVER_US else at_us
+
+    def next_alarm_us(self) -> int:
+        """The same; NEVER_US if nothing is."""
         return self._books.alarms.next_us()
 
     @property

@@ -25,8 +25,7 @@ from prometheus.scheduler.shortages import NO_CPU, Shortage
 from prometheus.scheduler.states import STARTING, StopCause
 from prometheus.scheduler.verbs import stop
 
-TIERS = (1, 2, 3)
-_TIER_GOES_FIRST = {tier: f"tier {tier} goes first" for tier in TIERS}  # causes of refusals
+_TIER_GOES_FIRST = ["", *(f"tier {tier} goes first" for tier in (1, 2, 3))]  # causes of refusals, by tier
 ITS_WINDOW = "its window has begun"  # why a task starts that may stand behind others
 
 
@@ -40,18 +39,18 @@ def dispatch(books: Books) -> None:
     books.awaits_saves = False
     turn = _Turn()
     if not policy.has_tiers:
-        _dispatch(books, None, turn)
+        _dispatch(books, 0, turn)
     else:
         turn.heeds_time = is_pressed or policy.reserves or bool(books.accounts)
         if policy.reserves and policy.preempts:
             _enter_windows(books, turn, is_early=True)
-        for tier in TIERS:
+        for tier in range(1, 4):
             if tier == 3:
                 if policy.reserves and turn.room is None:
                     _enter_windows(books, turn)
                 if books.accounts:
                     _dispatch_behind(books, turn)
-            if books.lines.get(tier):
+            if tier < len(books.lines) and books.lines[tier]:
                 blocked = _dispatch(books, tier, turn)
                 if blocked and policy.preempts:
                     turn.heeds_time = True
@@ -95,8 +94,7 @@ def _enter_windows(books: Books, turn: _Turn, *, is_early: bool = False) -> None
 
 def _is_in_a_hurry(books: Books) -> bool:
     """Whether the most urgent ready task of a higher tier cannot wait."""
-    lines = [books.lines.get(tier) for tier in (1, 2)]
-    return any(line and not windows.can_wait(books, line[0][4]) for line in lines)
+    return any(line and not windows.can_wait(books, line[0][4]) for line in books.lines[1:3])
 
 
 def _dispatch_behind(books: Books, turn: _Turn) -> None:
@@ -153,9 +151,9 @@ class _Turn:
 
     def __init__(self) -> None:
         self.room: str | None = None
-        self.pools: dict[str, str] = {}
+        self.pools: dict[str, str] | None = None
         self._coming_room: str | None = None
-        self._coming_pools: dict[str, str] = {}
+        self._coming_pools: dict[str, str] | None = None
         self.has_more = False
         self.heeds_time = False  # a little later the answers might be others, though nothing had happened
         self.has_kept = False  # a task was told for what room is kept, which a later start may change
@@ -166,6 +164,8 @@ class _Turn:
         if shortage.is_for_ever or shortage.kind == "capacity":
             return
         if shortage.kind == "pool":
+            if self._coming_pools is None:
+                self._coming_pools = {}
             self._coming_pools.setdefault(shortage.what, task_id)
         elif self._coming_room is None:
             self._coming_room = task_id
@@ -173,30 +173,33 @@ class _Turn:
     def rise(self) -> None:
         """From now on lower tiers meet what was noted."""
         self.room = self.room or self._coming_room
-        if self._coming_pools:
-            self.pools = self._coming_pools | self.pools
+        if self._coming_pools is not None:
+            self.pools = self._coming_pools | (self.pools or {})
 
     def stops(self, demand: Demand) -> str | None:
         """The id of the task that goes first, or None."""
-        if self.room is not None or not self.pools:
+        pools = self.pools
+        if self.room is not None or not pools:
             return self.room
-        return next((self.pools[pool] for pool, _ in demand.pools if pool in self.pools), None)
+        return next((pools[pool] for pool, _ in demand.pools if pool in pools), None)
 
 
 def _dispatch(
     books: Books,
-    tier: int | None,
+    tier: int,
     turn: _Turn,
-    line_number: int | None = None,
+    line_number: int = 0,
     goes_on: Callable[[], bool] | None = None,
 ) -> list[TaskBook]:
-    """One tier, or all of them for a policy that knows none; the heads of Tier 1 that wait for room, in order.
+    """One tier, or 0 for all of them if the policy knows none; the heads of Tier 1 that wait for room, in order.
 
     `line_number` is that of a backfill's own line; it is worked off as long as `goes_on` says so.
     """
     blocked: list[TaskBook] = []
-    number_of_line = line_number or tier or 0
-    line = books.lines.get(number_of_line)
+    number_of_line = line_number or tier
+    if number_of_line >= len(books.lines):
+        return blocked
+    line = books.lines[number_of_line]
     if not line:
         return blocked
     wall = turn.room

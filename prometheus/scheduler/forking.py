@@ -47,10 +47,10 @@ def fork(books: Books, policy: Policy) -> Books:
         },
         queues=queues,
         queue_numbers=dict(books.queue_numbers),
-        lines={
-            number: [first for entry in line if (first := queues[entry[4].queue].first) is not None]
-            for number, line in books.lines.items()
-        },
+        lines=[
+            [first for entry in line if (first := queues[entry[4].queue].first) is not None]
+            for line in books.lines
+        ],
         walled=dict(books.walled),
         stirred=[queues[queue.number] for queue in books.stirred],
         alarms=books.alarms.fork(),

@@ -26,12 +26,7 @@ def open_run(books: Books, plan: RunPlan) -> None:
     """Enter a run, its tasks and its promises. A run that is already known changes nothing."""
     if plan.run_id in books.runs:
         return
-    enter_run(books, plan, books.now_us)
-    for task in plan.tasks:
-        book = books.tasks[task.task_id]
-        for upstream_id in task.after:
-            _count_upstream(books, book, upstream_id)
-        books.unsettled.append(book)
+    books.unsettled += enter_run(books, plan, books.now_us)
     if books.has_circle:
         _block_circles(books, plan)
     if not plan.tasks:
@@ -50,8 +45,7 @@ def _block_circles(books: Books, plan: RunPlan) -> None:
             move(books, books.tasks[closing], TaskState.BLOCKED, said_of(circle))
 
 
-def _count_upstream(books: Books, book: TaskBook, upstream_id: str) -> None:
-    upstream = books.tasks.get(upstream_id)
+def _count_upstream(book: TaskBook, upstream: TaskBook | None) -> None:
     if upstream is None or upstream.state not in DONE:
         book.missing += 1
         book.broken += upstream is not None and upstream.state in BROKEN
@@ -59,8 +53,8 @@ def _count_upstream(books: Books, book: TaskBook, upstream_id: str) -> None:
         book.is_tainted = True
 
 
-def enter_run(books: Books, plan: RunPlan, opened_us: int) -> None:
-    """Make the records and the edges of a run, and let deadlines flow upstream; states are not looked at."""
+def enter_run(books: Books, plan: RunPlan, opened_us: int) -> list[TaskBook]:
+    """Make the records and the edges of a run, and let deadlines flow upstream; its tasks."""
     if plan.share is not None:
         line = FIRST_LINE + len(books.accounts)
         books.accounts[plan.run_id] = Account(plan.share, line, opened_us)
@@ -82,6 +76,7 @@ def enter_run(books: Books, plan: RunPlan, opened_us: int) -> None:
             has_tier_1 = True
         for upstream_id in task.after:
             upstream = books.tasks.get(upstream_id)
+            _count_upstream(book, upstream)
             if upstream is None:
                 books.expected.setdefault(upstream_id, []).append(book)
             else:
@@ -104,6 +99,7 @@ def enter_run(books: Books, plan: RunPlan, opened_us: int) -> None:
         books.reservation.frame = None
     if books.policy.order == "weight":
         _weigh(own)
+    return own
 
 
 def _weigh(books: Iterable[TaskBook]) -> None:
@@ -138,8 +134,9 @@ def restore(books: Books, snapshot: Snapshot) -> None:
         run_book.state = run.state
         run_book.open = sum(books.tasks[task.task_id].state not in ENDED for task in run.plan.tasks)
     for book in books.tasks.values():
+        book.missing = book.broken = 0  # states were not known when it was entered
         for upstream_id in book.plan.after:
-            _count_upstream(books, book, upstream_id)
+            _count_upstream(book, books.tasks.get(upstream_id))
         _restore_alarm(books, book)
     # The plan and the windows are not kept: the first turn makes them anew, and this alarm has that turn come at once.
     if any(book.state is TaskState.READY for book in books.tasks.values()):
@@ -253,7 +250,7 @@ def check_counts(books: Books) -> None:
 def _check_lines(books: Books) -> None:
     """Assert that every queue that is not empty stands in its line with its first task."""
     books.line_up()
-    for tier, line in books.lines.items():
+    for tier, line in enumerate(books.lines):
         heads = [q.head() for q in books.queues if q.line == tier]
         assert line == sorted(head for head in heads if head is not None), (
             f"the line of tier {tier} has drifted"

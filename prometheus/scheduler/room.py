@@ -209,7 +209,7 @@ class Room:
         if demand.pools:
             for pool, _ in demand.pools:
                 self._pool_holders.setdefault(pool, {})[holder] = None
-        self._book(demand, place, +1)
+        self._book(demand, place, is_taken=True)
 
     def give_back(self, holder: str, place: Place) -> None:
         """Return what `holder` took at `place`."""
@@ -219,17 +219,22 @@ class Room:
         if demand.pools:
             for pool, _ in demand.pools:
                 del self._pool_holders[pool][holder]
-        self._book(demand, place, -1)
+        self._book(demand, place, is_taken=False)
 
-    def _book(self, demand: Demand, place: Place, sign: int) -> None:
+    def _book(self, demand: Demand, place: Place, *, is_taken: bool) -> None:
         self.version += 1
-        bin_id, cpu_milli = place.bin_id, sign * demand.cpu_milli
+        bin_id = place.bin_id
         book = self._bins.get(bin_id)
         if book is None:
             book = self._book_of(Bin(bin_id, 0, 0), is_offered=False)
         before = book.cpu_free
-        book.cpu_used += cpu_milli
-        book.memory_used += sign * demand.memory_mib
+        if is_taken:
+            book.cpu_used += demand.cpu_milli
+            book.memory_used += demand.memory_mib
+        else:
+            book.cpu_used -= demand.cpu_milli
+            book.memory_used -= demand.memory_mib
+        sign = 1 if is_taken else -1
         if place.devices:
             share = min(demand.gpu_milli, WHOLE_DEVICE_MILLI)
             for device in place.devices:
@@ -239,7 +244,7 @@ class Room:
             for pool, units in demand.pools:
                 self._pool_used[pool] = self._pool_used.get(pool, 0) + sign * units
         book.refresh()
-        if cpu_milli and book.is_offered:
+        if demand.cpu_milli and book.is_offered:
             by_free, entry = self._by_free, (book.cpu_free, bin_id)
             if len(by_free) == 1:
                 by_free[0] = entry

@@ -15,12 +15,11 @@ from prometheus.core.demand import Demand
 from prometheus.orchestrator.simulation.faults import Faults, Restart
 from prometheus.orchestrator.simulation.simulate import Simulated, simulate
 from prometheus.scheduler import moving, unfinished
-from prometheus.scheduler.bins import BinBook
+from prometheus.scheduler.bins import BinBook, Place
 from prometheus.scheduler.books import Books, TaskBook
 from prometheus.scheduler.core import Scheduler
-from prometheus.scheduler.packing import pack
 from prometheus.scheduler.policies import POLICIES, RESERVING, Policy
-from prometheus.scheduler.room import Room, Want
+from prometheus.scheduler.room import Room
 from prometheus.scheduler.states import TaskState
 from tools.proof.drawing import SECOND_US, SECONDS, Drawn, draw_night
 
@@ -100,8 +99,8 @@ def test_a_scheduler_that_is_rebuilt_in_the_middle_decides_as_the_one_that_went_
 # --- what is planted wrong is found, and shrunk to a night that fits on a page ---
 
 
-def _wants_no_memory(room: Room, demand: Demand) -> Want:
-    return room._wants.setdefault(demand, Want(demand, pack((demand.cpu_milli, 0))))
+def _sees_no_memory(room: Room, demand: Demand) -> Place | None:
+    return _find(room, replace(demand, memory_mib=0))
 
 
 def _whatever_attempt(scheduler: Scheduler, task_id: str, attempt: int) -> TaskBook | None:
@@ -118,13 +117,13 @@ def _ready_and_silent(books: Books, book: TaskBook) -> None:
         _reconsider(books, book)
 
 
-_current, _reconsider = Scheduler._current, moving.reconsider
+_current, _reconsider, _find = Scheduler._current, moving.reconsider, Room.find
 
 
 @pytest.mark.parametrize(
     ("where", "name", "planted"),
     [
-        (Room, "want", _wants_no_memory),
+        (Room, "find", _sees_no_memory),
         (BinBook, "devices_for", _shares_of_all_devices),
         (Scheduler, "_current", _whatever_attempt),
         (moving, "reconsider", _ready_and_silent),

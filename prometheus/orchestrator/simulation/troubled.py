@@ -30,6 +30,7 @@ from prometheus.scheduler.events import (
     TimePassed,
 )
 from prometheus.scheduler.policies import Policy
+from prometheus.scheduler.rules import NEVER_US
 from prometheus.scheduler.snapshot import AttemptRow
 from prometheus.scheduler.states import AttemptState
 
@@ -95,7 +96,8 @@ class Night:
     def _next_us(self) -> int | None:
         """The true instant at which something comes next."""
         wakeup_us = self.scheduler.next_wakeup_us()
-        due = [at_us for at_us in (self.world.next_us(),) if at_us is not None]
+        world_us = self.world.next_us()
+        due = [] if world_us >= NEVER_US else [world_us]
         if wakeup_us is not None:
             due.append(wakeup_us - self._offset_us)
         if self._coming:
