@@ -47,7 +47,7 @@ def run_ahead(
     """
     told = Told()
     missing = None if awaited is None else set(awaited)
-    events: Sequence[Event] = first
+    events = list(first)
     while True:
         while events:
             decisions = scheduler.handle(events)
@@ -72,7 +72,7 @@ def run_ahead(
     return told
 
 
-def _obey(decisions: Sequence[Decision], world: World, told: Told, missing: set[str] | None) -> list[Event]:
+def _obey(decisions: list[Decision], world: World, told: Told, missing: set[str] | None) -> list[Event]:
     """Do in the world what was ordered, and note what was said; the attempts that ended by it at once."""
     facts: list[Event] = []
     for decision in decisions:

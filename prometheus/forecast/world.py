@@ -86,8 +86,7 @@ class World:
     is_patient: bool = False
     timeouts: Mapping[str, int] = field(default_factory=dict)  # task -> how long an attempt may run
     freed: list[tuple[int, str]] = field(default_factory=list)  # when each attempt gave back its room
-    _instants: list[int] = field(default_factory=list)  # a heap
-    _agenda: dict[int, list[Entry]] = field(default_factory=dict)  # what happens at each of them
+    _agenda: list[Entry] = field(default_factory=list)
     _begun: list[Entry] = field(
         default_factory=list
     )  # what happens at this very instant; the agenda is for later
@@ -196,19 +195,16 @@ class World:
     def next_us(self) -> int:
         """When something happens next that calls for a turn; NEVER_US if nothing will."""
         while self._begun:
+            at_us: int = self._begun[0][0]
             if not _is_void(self._begun[0]):
-                at_us: int = self._begun[0][0]
                 return at_us
             del self._begun[0]
-        while self._instants:
-            at_us = self._instants[0]
-            entries = self._agenda[at_us]
-            while entries:
-                if not _is_void(entries[-1]):
-                    return at_us
-                entries.pop()
-            heappop(self._instants)
-            del self._agenda[at_us]
+        agenda = self._agenda
+        while agenda:
+            at_us = agenda[0][0]
+            if not _is_void(agenda[0]):
+                return at_us
+            heappop(agenda)
         return NEVER_US
 
     def next_aside_us(self) -> int:
@@ -221,38 +217,40 @@ class World:
     def advance(self, to_us: int) -> list[Event]:
         """Let time pass until `to_us`; the facts until then, each with its instant."""
         found: list[Event] = []
+        agenda, asides = self._agenda, self._asides
         if not self.is_patient:  # then nothing is an aside
             self.now_us = to_us
             begun = self._begun
-            if begun and (not self._instants or self._instants[0] > to_us):
-                found = [AttemptStarted(to_us, e[3], e[4]) for e in begun if not _is_void(e)]
+            if begun:
+                first_us: int = agenda[0][0] if agenda else NEVER_US
+                if begun[0][0] == to_us and first_us > to_us:
+                    found = [AttemptStarted(to_us, e[3], e[4]) for e in begun if not _is_void(e)]
+                    begun.clear()
+                    return found
+                for entry in begun:
+                    heappush(agenda, entry)
                 begun.clear()
-                return found
-            entries = begun[:]
-            begun.clear()
-            while self._instants and self._instants[0] <= to_us:
-                entries += self._agenda.pop(heappop(self._instants))
-            entries.sort()
-            for entry in entries:
+            while agenda:
+                first_us = agenda[0][0]
+                if first_us > to_us:
+                    break
+                entry = heappop(agenda)
                 if not _is_void(entry):
                     found.append(self._happen(entry))
             return found
-        asides = self._asides
         while True:
-            next_us, next_aside_us = self.next_us(), self.next_aside_us()
-            at_us = min(next_us, next_aside_us)
-            if at_us > to_us:
+            next_us = self.next_us()
+            is_aside = bool(asides) and (not agenda or asides[0] < agenda[0])
+            if is_aside and asides[0][0] <= to_us:
+                entry = heappop(asides)
+                if _is_void(entry):
+                    continue
+            elif not is_aside and next_us <= to_us:
+                entry = heappop(agenda)
+            else:
                 break
-            entries = []
-            if next_us == at_us:
-                entries = self._agenda.pop(heappop(self._instants))
-            while self.next_aside_us() == at_us:
-                entries.append(heappop(asides))
-            entries.sort()
-            self.now_us = at_us
-            for entry in entries:
-                if not _is_void(entry):
-                    found.append(self._happen(entry))
+            self.now_us = entry[0]
+            found.append(self._happen(entry))
         self.now_us = to_us
         return found
 
@@ -296,16 +294,8 @@ class World:
         self, at_us: int, what: int, task_id: str, attempt: int, life: Life, *, is_aside: bool = False
     ) -> None:
         self._serial += 1
-        entry = (at_us, self._serial, what, task_id, attempt, life)
-        if is_aside:
-            heappush(self._asides, entry)
-            return
-        entries = self._agenda.get(at_us)
-        if entries is None:
-            self._agenda[at_us] = [entry]
-            heappush(self._instants, at_us)
-        else:
-            entries.append(entry)
+        entry: Entry = (at_us, self._serial, what, task_id, attempt, life)
+        heappush(self._asides if is_aside else self._agenda, entry)
 
 
 def _is_void(entry: Entry) -> bool:

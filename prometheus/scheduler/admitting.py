@@ -165,7 +165,7 @@ def admit(books: Books, book: TaskBook, at_us: int) -> None:
     """A lower task was started at `at_us`: note what it holds and, if it cannot checkpoint, promise it its time."""
     for name, amount in book.amounts:
         books.lower_use[name] = books.lower_use.get(name, 0) + amount
-    if books.policy.reserves and not can_make_room(books, book):
+    if not can_make_room(books, book):
         books.reservation.promise(book.plan.task_id, book.amounts, at_us // BIN_US, bins_of(book))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 from typing import Any
 
 from prometheus.core.demand import Capacity, Demand
@@ -195,19 +195,18 @@ def _entry_of(tasks: dict[str, TaskBook], entry: Entry) -> Entry:
 Line = list[Entry]  # the first entry of each queue that is not empty, in order
 
 
+Alarm = tuple[Any, ...]  # instant, kind, key; of any length as an `Entry` is
+
+
 class Alarms:
     """Instants that the scheduler waits for, each with a key; a later alarm of the same key replaces the earlier."""
 
-    __slots__ = ("_at", "_due", "_instants", "_is_met", "_sorted_us")
+    __slots__ = ("_due", "_heap", "_is_met")
 
     def __init__(self) -> None:
-        self._instants: list[int] = []  # a heap
-        self._at: dict[
-            int, list[tuple[Any, ...]]
-        ] = {}  # instant -> kind and key of those that may wait for it
+        self._heap: list[Alarm] = []
         self._due: dict[str, dict[str, int]] = {}  # kind -> key -> instant
-        self._is_met = False  # somebody is known to wait for the first instant
-        self._sorted_us = -1  # the instant whose alarms are in order, last first
+        self._is_met = False  # the first entry is known to be waited for
 
     def set(self, kind: str, key: str, at_us: int) -> None:
         """Wait for `at_us` under (kind, key)."""
@@ -217,18 +216,9 @@ class Alarms:
         before_us = due.get(key)
         due[key] = at_us
         if before_us is None or at_us < before_us:
-            self._put(at_us, kind, key)
-        else:  # where it stands comes no later, and it is moved when it is met there
+            heappush(self._heap, (at_us, kind, key))
+        else:  # its entry, which comes no later, is moved when it is met
             self._is_met = False
-
-    def _put(self, at_us: int, kind: str, key: str) -> None:
-        waiting = self._at.get(at_us)
-        if waiting is None:
-            self._at[at_us] = [(kind, key)]
-            heappush(self._instants, at_us)
-        else:
-            waiting.append((kind, key))
-            self._sorted_us = -1
 
     def drop(self, kind: str, key: str) -> None:
         """Wait no longer; unknown keys are ignored."""
@@ -238,55 +228,42 @@ class Alarms:
 
     def next_us(self) -> int:
         """The earliest instant waited for; NEVER_US if there is none."""
-        instants = self._instants
-        while instants:
-            at_us = instants[0]
+        heap = self._heap
+        while heap:
+            first = heap[0]
+            at_us: int = first[0]
             if self._is_met:
                 return at_us
-            waiting = self._at[at_us]
-            while waiting:
-                kind: str = waiting[-1][0]
-                key: str = waiting[-1][1]
-                due_us = self._due[kind].get(key)
-                if due_us == at_us:
-                    self._is_met = True
-                    return at_us
-                waiting.pop()
-                if due_us is not None and due_us > at_us:
-                    self._put(due_us, kind, key)
-            heappop(instants)
-            del self._at[at_us]
+            due_us = self._due[first[1]].get(first[2], -1)
+            if due_us == at_us:
+                self._is_met = True
+                return at_us
+            if due_us < at_us:
+                heappop(heap)
+            else:
+                heapreplace(heap, (due_us, first[1], first[2]))
         return NEVER_US
 
     def is_due(self, now_us: int) -> bool:
         """Whether something may be due; False is certain."""
-        return bool(self._instants) and self._instants[0] <= now_us
+        if not self._heap:
+            return False
+        first_us: int = self._heap[0][0]
+        return first_us <= now_us
 
     def pop_due(self, now_us: int) -> tuple[str, str] | None:
         """One (kind, key) that is due, in order of instant, kind and key; None when nothing is."""
-        if not self.is_due(now_us):
+        if not self.is_due(now_us) or self.next_us() > now_us:
             return None
-        at_us = self.next_us()
-        if at_us > now_us:
-            return None
-        waiting = self._at[at_us]
-        if len(waiting) > 1 and self._sorted_us != at_us:
-            waiting.sort(reverse=True)
-            self._sorted_us = at_us
-            self._is_met = False
-            at_us = self.next_us()  # the first of them may have been dropped
-        name = waiting.pop()
+        _, kind, key = heappop(self._heap)
         self._is_met = False
-        kind: str = name[0]
-        key: str = name[1]
         del self._due[kind][key]
         return kind, key
 
     def fork(self) -> Alarms:
         """The same alarms, going their own way."""
         twin = Alarms()
-        twin._instants, twin._is_met, twin._sorted_us = self._instants[:], self._is_met, self._sorted_us
-        twin._at = {at_us: waiting[:] for at_us, waiting in self._at.items()}
+        twin._heap, twin._is_met = self._heap[:], self._is_met
         twin._due = {kind: dict(due) for kind, due in self._due.items()}
         return twin
 
@@ -326,7 +303,9 @@ class Books:
     stirred: list[ReadyQueue] = field(default_factory=list)  # queues whose place in line may have changed
     alarms: Alarms = field(default_factory=Alarms)
     room: Room = field(default_factory=Room)
-    lower_use: dict[str, int] = field(default_factory=dict)  # what Tiers 2 and 3 hold, by resource
+    lower_use: dict[str, int] = field(
+        default_factory=dict
+    )  # what Tiers 2 and 3 hold, by resource, if anything is kept from them
     ending: dict[str, None] = field(default_factory=dict)  # tasks that hold room and were told to stop
     moved: list[TaskBook] = field(default_factory=list)  # tasks that took or gave back room in this turn
     unsettled: list[TaskBook] = field(default_factory=list)  # tasks whose upstream changed in this turn

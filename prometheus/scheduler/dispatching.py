@@ -318,7 +318,7 @@ def start(books: Books, book: TaskBook, place: Place, its_turn: str = "first in 
     book.stop_cause, book.stop_reason = None, ""
     books.room.take(task_id, plan.demand, place)
     books.moved.append(book)
-    if tier > 1:
+    if tier > 1 and books.policy.reserves:
         admitting.admit(books, book, books.now_us)
     if books.accounts and (account := books.accounts.get(plan.run_id)) is not None:
         account.begin(task_id, books.now_us, plan.demand.cpu_milli, plan.typical_us)

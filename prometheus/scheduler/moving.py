@@ -84,7 +84,7 @@ def _free_room(books: Books, book: TaskBook) -> None:
     book.place = None
     book.attempt_started_us = None
     book.saved_us = None
-    if book.plan.tier > 1:
+    if book.plan.tier > 1 and books.policy.reserves:
         admitting.release(books, book)
     if books.accounts and (account := books.accounts.get(book.plan.run_id)) is not None:
         account.end(task_id, books.now_us)

@@ -192,7 +192,7 @@ def _restore_room(books: Books, row: TaskRow, current: AttemptRow) -> None:
     if row.state is TaskState.STOPPING:
         books.ending[row.task_id] = None
     book.saved_us = current.saved_us
-    if book.plan.tier > 1:
+    if book.plan.tier > 1 and books.policy.reserves:
         admitting.admit(books, book, current.ordered_us)
 
 
@@ -266,6 +266,8 @@ def _check_reservation(books: Books) -> None:
     unfinished = {i for i, book in books.tasks.items() if book.plan.tier == 1 and book.state not in ENDED}
     assert books.critical.keys() == unfinished, "critical is not the unfinished Tier 1"
     lower = [books.tasks[i] for i in books.room.holders if books.tasks[i].plan.tier > 1]
+    if not books.policy.reserves:
+        lower = []  # nobody asks
     held: dict[str, int] = {}
     for book in lower:
         for name, amount in book.amounts:
@@ -273,7 +275,7 @@ def _check_reservation(books: Books) -> None:
     booked = _without_zeros(books.lower_use)
     assert booked == held, f"lower tiers are booked with {booked} and hold {held}"
     reservation = books.reservation
-    bound = {b.plan.task_id for b in lower if books.policy.reserves and not can_make_room(books, b)}
+    bound = {b.plan.task_id for b in lower if not can_make_room(books, b)}
     assert reservation.promises.keys() == bound, (
         f"promised are {sorted(reservation.promises)}, holding {sorted(bound)}"
     )

@@ -8,7 +8,7 @@ from functools import cache
 from prometheus.core.demand import Demand
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shortage:
     """Why a demand does not fit: `kind` capacity, pool or bin; `what` names the pool or the resource."""
 
@@ -17,7 +17,9 @@ class Shortage:
     is_for_ever: bool  # it would not fit an empty machine either
 
 
-short_of = cache(Shortage)  # equal ones are one object, so that telling whether one has changed costs nothing
+short_of = cache(
+    Shortage
+)  # what would be equal is one object, so that telling whether it has changed costs nothing
 NO_CPU = short_of("bin", "cpu", is_for_ever=False)
 
 
