@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from typing import Any
 
 from prometheus.core.demand import Capacity
+from prometheus.scheduler.agenda import Agenda, Entry
 from prometheus.scheduler.decisions import StopAttempt
 from prometheus.scheduler.events import (
     FAILURE_OF,
@@ -64,11 +63,6 @@ class Life:
     mode: str = "full"  # of the last attempt
 
 
-# Instant, serial, what, task, attempt, and what became of the task so far; of any length to the compiler, which would take
-# a tuple of six apart and put it together again whenever it is handed on.
-Entry = tuple[Any, ...]
-
-
 @dataclass(slots=True)
 class World:
     """Attempts in virtual time."""
@@ -86,11 +80,12 @@ class World:
     is_patient: bool = False
     timeouts: Mapping[str, int] = field(default_factory=dict)  # task -> how long an attempt may run
     freed: list[tuple[int, str]] = field(default_factory=list)  # when each attempt gave back its room
-    _agenda: list[Entry] = field(default_factory=list)
+    # Entries: instant, serial, what, task, attempt, and what became of the task so far.
+    _agenda: Agenda = field(default_factory=Agenda)
     _begun: list[Entry] = field(
         default_factory=list
     )  # what happens at this very instant; the agenda is for later
-    _asides: list[Entry] = field(default_factory=list)  # what calls for no turn
+    _asides: Agenda = field(default_factory=Agenda)  # what calls for no turn
     _serial: int = 0
 
     def __post_init__(self) -> None:
@@ -199,20 +194,11 @@ class World:
             if not _is_void(self._begun[0]):
                 return at_us
             del self._begun[0]
-        agenda = self._agenda
-        while agenda:
-            at_us = agenda[0][0]
-            if not _is_void(agenda[0]):
-                return at_us
-            heappop(agenda)
-        return NEVER_US
+        return _first_us(self._agenda)
 
     def next_aside_us(self) -> int:
         """When something happens next that calls for a turn only if somebody waits for it; NEVER_US if nothing will."""
-        while self._asides and _is_void(self._asides[0]):
-            heappop(self._asides)
-        at_us: int = self._asides[0][0] if self._asides else NEVER_US
-        return at_us
+        return _first_us(self._asides)
 
     def advance(self, to_us: int) -> list[Event]:
         """Let time pass until `to_us`; the facts until then, each with its instant."""
@@ -222,33 +208,23 @@ class World:
             self.now_us = to_us
             begun = self._begun
             if begun:
-                first_us: int = agenda[0][0] if agenda else NEVER_US
-                if begun[0][0] == to_us and first_us > to_us:
+                if begun[0][0] == to_us and _first_us(agenda) > to_us:
                     found = [AttemptStarted(to_us, e[3], e[4]) for e in begun if not _is_void(e)]
                     begun.clear()
                     return found
                 for entry in begun:
-                    heappush(agenda, entry)
+                    agenda.push(entry)
                 begun.clear()
-            while agenda:
-                first_us = agenda[0][0]
-                if first_us > to_us:
-                    break
-                entry = heappop(agenda)
-                if not _is_void(entry):
-                    found.append(self._happen(entry))
+            while _first_us(agenda) <= to_us:
+                found.append(self._happen(agenda.pop()))
             return found
         while True:
-            next_us = self.next_us()
-            is_aside = bool(asides) and (not agenda or asides[0] < agenda[0])
-            if is_aside and asides[0][0] <= to_us:
-                entry = heappop(asides)
-                if _is_void(entry):
-                    continue
-            elif not is_aside and next_us <= to_us:
-                entry = heappop(agenda)
-            else:
+            next_us, aside_us = _first_us(agenda), _first_us(asides)
+            if min(next_us, aside_us) > to_us:
                 break
+            next_one, aside = agenda.first(), asides.first()
+            is_aside = next_one is None or (aside is not None and aside < next_one)
+            entry = asides.pop() if is_aside else agenda.pop()
             self.now_us = entry[0]
             found.append(self._happen(entry))
         self.now_us = to_us
@@ -295,7 +271,18 @@ class World:
     ) -> None:
         self._serial += 1
         entry: Entry = (at_us, self._serial, what, task_id, attempt, life)
-        heappush(self._asides if is_aside else self._agenda, entry)
+        agenda = self._asides if is_aside else self._agenda
+        agenda.push(entry)
+
+
+def _first_us(agenda: Agenda) -> int:
+    """When the next thing on it happens; NEVER_US if nothing will."""
+    while (entry := agenda.first()) is not None:
+        if not _is_void(entry):
+            at_us: int = entry[0]
+            return at_us
+        agenda.pop()
+    return NEVER_US
 
 
 def _is_void(entry: Entry) -> bool:

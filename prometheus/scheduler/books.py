@@ -5,11 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from heapq import heappop, heappush, heapreplace
-from typing import Any
+from heapq import heappop, heappush
 
 from prometheus.core.demand import Capacity, Demand
 from prometheus.core.instants import MINUTE_US
+from prometheus.scheduler.agenda import Agenda, Entry
 from prometheus.scheduler.bins import Place
 from prometheus.scheduler.decisions import Decision, SetPressure
 from prometheus.scheduler.events import Failure, ForecastMade
@@ -97,15 +97,10 @@ class TaskBook:
         return f"TaskBook({self.plan.task_id}, {self.state})"
 
 
-# Two numbers to order by, task id, stamp, and the task. Of any length to the compiler, which would take a tuple of five
-# apart and put it together again whenever it is handed on.
-Entry = tuple[Any, ...]
-
-
 class ReadyQueue:
     """Ready tasks of one shape, in the policy's order: by latest start, then release, then id.
 
-    Entries are dropped lazily: one whose stamp is not the task's present stamp is dead.
+    An entry is two numbers to order by, task id, stamp, and the task. Entries are dropped lazily: one whose stamp is not the task's present stamp is dead.
     """
 
     __slots__ = (
@@ -195,18 +190,15 @@ def _entry_of(tasks: dict[str, TaskBook], entry: Entry) -> Entry:
 Line = list[Entry]  # the first entry of each queue that is not empty, in order
 
 
-Alarm = tuple[Any, ...]  # instant, kind, key; of any length as an `Entry` is
-
-
 class Alarms:
     """Instants that the scheduler waits for, each with a key; a later alarm of the same key replaces the earlier."""
 
-    __slots__ = ("_due", "_heap", "_is_met")
+    __slots__ = ("_agenda", "_due", "_met_us")
 
     def __init__(self) -> None:
-        self._heap: list[Alarm] = []
+        self._agenda = Agenda()  # instant, kind, key
         self._due: dict[str, dict[str, int]] = {}  # kind -> key -> instant
-        self._is_met = False  # the first entry is known to be waited for
+        self._met_us = -1  # instant of the first entry, if it is known to be waited for
 
     def set(self, kind: str, key: str, at_us: int) -> None:
         """Wait for `at_us` under (kind, key)."""
@@ -216,54 +208,46 @@ class Alarms:
         before_us = due.get(key)
         due[key] = at_us
         if before_us is None or at_us < before_us:
-            heappush(self._heap, (at_us, kind, key))
+            self._agenda.push((at_us, kind, key))
+            if at_us < self._met_us:
+                self._met_us = at_us
         else:  # its entry, which comes no later, is moved when it is met
-            self._is_met = False
+            self._met_us = -1
 
     def drop(self, kind: str, key: str) -> None:
         """Wait no longer; unknown keys are ignored."""
         due = self._due.get(kind)
         if due and due.pop(key, None) is not None:
-            self._is_met = False
+            self._met_us = -1
 
     def next_us(self) -> int:
         """The earliest instant waited for; NEVER_US if there is none."""
-        heap = self._heap
-        while heap:
-            first = heap[0]
+        if self._met_us >= 0:
+            return self._met_us
+        while (first := self._agenda.first()) is not None:
             at_us: int = first[0]
-            if self._is_met:
-                return at_us
             due_us = self._due[first[1]].get(first[2], -1)
             if due_us == at_us:
-                self._is_met = True
+                self._met_us = at_us
                 return at_us
-            if due_us < at_us:
-                heappop(heap)
-            else:
-                heapreplace(heap, (due_us, first[1], first[2]))
+            self._agenda.pop()
+            if due_us > at_us:
+                self._agenda.push((due_us, first[1], first[2]))
         return NEVER_US
-
-    def is_due(self, now_us: int) -> bool:
-        """Whether something may be due; False is certain."""
-        if not self._heap:
-            return False
-        first_us: int = self._heap[0][0]
-        return first_us <= now_us
 
     def pop_due(self, now_us: int) -> tuple[str, str] | None:
         """One (kind, key) that is due, in order of instant, kind and key; None when nothing is."""
-        if not self.is_due(now_us) or self.next_us() > now_us:
+        if self.next_us() > now_us:
             return None
-        _, kind, key = heappop(self._heap)
-        self._is_met = False
+        _, kind, key = self._agenda.pop()
+        self._met_us = -1
         del self._due[kind][key]
         return kind, key
 
     def fork(self) -> Alarms:
         """The same alarms, going their own way."""
         twin = Alarms()
-        twin._heap, twin._is_met = self._heap[:], self._is_met
+        twin._agenda, twin._met_us = self._agenda.fork(), self._met_us
         twin._due = {kind: dict(due) for kind, due in self._due.items()}
         return twin
 

@@ -121,7 +121,7 @@ class Scheduler:
             else:
                 only_began = False
                 self._apply(event)
-        is_due = books.alarms.is_due(books.now_us)
+        is_due = books.alarms.next_us() <= books.now_us
         if not is_due and only_began and books.answered_us == books.now_us:
             self.check_invariants()  # attempts that were ordered at this very instant began: all has been said
             return books.decisions
