@@ -26,7 +26,7 @@ class Told:
 
     events: int = 0
     decisions: int = 0
-    done: dict[str, int] = field(default_factory=dict)  # task -> instant
+    done: dict[str, int] = field(default_factory=dict)  # task -> instant, if the world is followed
     finished: dict[str, int] = field(
         default_factory=dict
     )  # promise -> instant at which its last task was done
@@ -79,7 +79,7 @@ def _obey(decisions: list[Decision], world: World, told: Told, missing: set[str]
         if type(decision) is RefuseStart:
             continue
         if type(decision) is SetTask:
-            if decision.state in DONE:
+            if world.is_followed and decision.state in DONE:
                 told.done[decision.task_id] = decision.at_us
         elif type(decision) is StartAttempt:
             world.start(decision.task_id, decision.attempt, decision.mode)

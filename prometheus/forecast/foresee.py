@@ -229,7 +229,13 @@ class _Ahead:
             told.append(RunOpened(now_us, run))
             expected = run.tasks
         world = World(
-            truths, now_us, outlook.overhead_us, outlook.changes, is_patient=True, timeouts=self._timeouts
+            truths,
+            now_us,
+            outlook.overhead_us,
+            outlook.changes,
+            is_patient=True,
+            timeouts=self._timeouts,
+            is_followed=True,
         )
         for one in self._here:
             if one.began_us is not None and one.state is TaskState.RUNNING:

@@ -79,7 +79,8 @@ class World:
     # the beginning must be told at once.
     is_patient: bool = False
     timeouts: Mapping[str, int] = field(default_factory=dict)  # task -> how long an attempt may run
-    freed: list[tuple[int, str]] = field(default_factory=list)  # when each attempt gave back its room
+    is_followed: bool = False  # what critical chains are traced back by is noted
+    freed: list[tuple[int, str]] = field(default_factory=list)  # if so: when each attempt gave back its room
     # Entries: instant, serial, what, task, attempt, and what became of the task so far.
     _agenda: Agenda = field(default_factory=Agenda)
     _begun: list[Entry] = field(
@@ -260,7 +261,8 @@ class World:
         assert life.began_us is not None
         life.spent_us += self.now_us - life.began_us
         life.began_us = None
-        self.freed.append((self.now_us, task_id))
+        if self.is_followed:
+            self.freed.append((self.now_us, task_id))
 
     def _note(self, what: str, task_id: str, attempt: int) -> None:
         if self.trace is not None:

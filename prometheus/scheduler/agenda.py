@@ -20,38 +20,48 @@ HEAP_SHARE = 8
 class Agenda:
     """Entries in their order. Two that differ do so before their first item that has none."""
 
-    __slots__ = ("_heap", "_sorted")
+    __slots__ = ("_first", "_heap", "_sorted")
 
     def __init__(self) -> None:
         self._heap: list[Entry] = []
         self._sorted: list[Entry] = []  # the earliest last
+        self._first: Entry | None = None  # the earliest of all, once it was asked for
 
     def push(self, entry: Entry) -> None:
         """Enter one more."""
         heappush(self._heap, entry)
+        if self._first is not None and entry < self._first:
+            self._first = entry
 
     def first(self) -> Entry | None:
         """The earliest, or None."""
+        if self._first is None:
+            self._first = self._look()
+        return self._first
+
+    def _look(self) -> Entry | None:
         heap, in_order = self._heap, self._sorted
+        if len(heap) > HEAP_AT_LEAST and HEAP_SHARE * len(heap) > len(in_order):
+            in_order += heap
+            in_order.sort(reverse=True)
+            heap.clear()
         if not in_order:
-            if len(heap) <= HEAP_AT_LEAST:
-                return heap[0] if heap else None
-        elif len(heap) <= HEAP_AT_LEAST or HEAP_SHARE * len(heap) <= len(in_order):
-            return heap[0] if heap and heap[0] < in_order[-1] else in_order[-1]
-        in_order += heap
-        in_order.sort(reverse=True)
-        heap.clear()
-        return in_order[-1]
+            return heap[0] if heap else None
+        return heap[0] if heap and heap[0] < in_order[-1] else in_order[-1]
 
     def pop(self) -> Entry:
         """Take the earliest out; there must be one."""
-        heap, in_order = self._heap, self._sorted
-        if not in_order or (heap and heap[0] < in_order[-1]):
-            return heappop(heap)
-        return in_order.pop()
+        entry = self.first()
+        assert entry is not None, "nothing comes any more"
+        self._first = None
+        if self._sorted and self._sorted[-1] is entry:
+            self._sorted.pop()
+        else:
+            heappop(self._heap)
+        return entry
 
     def fork(self) -> Agenda:
         """The same entries, going their own way."""
         twin = Agenda()
-        twin._heap, twin._sorted = self._heap[:], self._sorted[:]
+        twin._heap, twin._sorted, twin._first = self._heap[:], self._sorted[:], self._first
         return twin
