@@ -114,8 +114,9 @@ class Scheduler:
             events if isinstance(events, list) else list(events)
         )  # a list is gone through in half of the time
         for event in facts:
-            if event.at_us > books.now_us:
-                books.now_us = event.at_us
+            at_us: int = event.at_us
+            if at_us > books.now_us:
+                books.now_us = at_us
             if type(event) is AttemptStarted:  # the commonest, and `_apply` costs as much again
                 self._attempt_started(event)
             else:
