@@ -5,9 +5,10 @@ since they began, or since their last checkpoint, times cores). They are taken o
 that turned out superfluous are dropped, the dearest first (as Kueue does). Of several bins the one whose victims lose
 least is chosen. A victim that checkpoints is stopped just after it has saved, where there is time to wait for that.
 
-For a window, only Tier 3 tasks that checkpoint make room. For a task's first turn they do so at once, or within five
-minutes where they save by then. For a later turn each does just after it has saved, and none that has not saved since
-it began: everybody gets on with its work between two stops.
+For a window, only Tier 3 tasks that checkpoint make room. For a task's first turn they do so at once, whenever they began,
+or within five minutes where they save by then: a task has one first turn, so nobody is stopped for ever. For a later turn
+each does just after it has saved, and none that has not saved since it began: everybody gets on with its work between two
+stops.
 """
 
 from __future__ import annotations
@@ -23,9 +24,7 @@ from prometheus.scheduler.states import TaskState
 from prometheus.scheduler.windows import can_make_room, is_first_turn
 
 FRESH_US = 2 * MINUTE_US  # who saved so lately loses next to nothing
-BRIEF_US = (
-    5 * MINUTE_US
-)  # worth waiting for a save; who began so lately is let be, or two could stop each other for ever
+BRIEF_US = 5 * MINUTE_US  # worth waiting for a save
 
 
 def victims_for(books: Books, book: TaskBook, *, is_desperate: bool = False) -> list[TaskBook]:
@@ -75,10 +74,8 @@ def victims_for_window(books: Books, book: TaskBook) -> list[TaskBook]:
             continue
         assert other.attempt_started_us is not None, f"{task_id} runs and has not begun"
         ran_us = books.now_us - other.attempt_started_us
-        if is_first:
-            if ran_us >= brief_us:
-                candidates.append(other)
-        elif other.saved_us is not None and (not can_wait or ran_us >= policy.slice_us):
+        has_worked = other.saved_us is not None and (not can_wait or ran_us >= policy.slice_us)
+        if is_first or has_worked:
             candidates.append(other)
     chosen = _choose(books, candidates, would_do)
     if is_first:

@@ -6,7 +6,8 @@ tasks and the windows of those that have waited longer. It is as long as the tas
 an hour, after which it may have to make room again. No other Tier 3 task may take room there, and when the window begins,
 those that checkpoint make room for its task.
 
-A window that is the first turn of its task means more. It is looked for before others; while Tier 1 and 2 can wait, its
+A window that is the first turn of its task means more. It is looked for before others, and is half or a quarter as long
+where that brings it within the time in which a task should start; while Tier 1 and 2 can wait, its
 task starts before theirs; and Tier 1 then keeps to its plan there, where else it starts whatever fits.
 """
 
@@ -42,14 +43,18 @@ def stretch_of(books: Books, book: TaskBook) -> int:
 
 
 def earliest_stretch(
-    books: Books, book: TaskBook, outrun: Sequence[tuple[Amounts, int]] = (), within: int = WITHIN_BINS
+    books: Books,
+    book: TaskBook,
+    outrun: Sequence[tuple[Amounts, int]] = (),
+    within: int = WITHIN_BINS,
+    count: int = 0,
 ) -> int | None:
     """The first bin from which on it would fit for a window's length; None if there is none so soon.
 
-    `outrun` is what `outrunning` found.
+    `outrun` is what `outrunning` found; `count` is another length.
     """
     here = books.now_us // BIN_US
-    count, capacity = stretch_of(books, book), books.room.totals()
+    count, capacity = count or stretch_of(books, book), books.room.totals()
     first = books.reservation.earliest(book.amounts, capacity, here, count, here + within)
     while first is not None and any(first < until for _, until in outrun):
         if _fits_beside(books, book, outrun, first):
@@ -104,13 +109,31 @@ def open_windows(books: Books) -> None:
     outrun = outrunning(books) if waiting else []
     for _, task_id in sorted(waiting):
         book = books.tasks[task_id]
-        first = earliest_stretch(books, book, outrun)
+        first, count = _stretch_for(books, book, outrun)
         if first is not None:
-            reservation.open_window(task_id, book.amounts, first, stretch_of(books, book))
+            reservation.open_window(task_id, book.amounts, first, count)
             if first > here:
                 books.alarms.set("window", task_id, first * BIN_US)
             if len(reservation.windows) == policy.windows:
                 break
+
+
+def _stretch_for(
+    books: Books, book: TaskBook, outrun: Sequence[tuple[Amounts, int]]
+) -> tuple[int | None, int]:
+    """Where the window of a task is to be, and its length: shorter for a first turn that would come too late otherwise."""
+    count, here = stretch_of(books, book), books.now_us // BIN_US
+    first = earliest_stretch(books, book, outrun)
+    if not can_make_room(books, book) or not is_first_turn(books, book):
+        return first, count
+    by = (book.ready_us + books.policy.starts_within_us) // BIN_US
+    if (first is not None and first <= by) or by < here:
+        return first, count
+    for shorter in (count // 2, count // 4):
+        sooner = earliest_stretch(books, book, outrun, by + 1 - here, shorter) if shorter else None
+        if sooner is not None:
+            return sooner, shorter
+    return first, count
 
 
 def _turn_of(books: Books, book: TaskBook) -> tuple[int, int]:

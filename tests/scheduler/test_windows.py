@@ -91,16 +91,33 @@ def test_for_a_first_turn_what_checkpoints_makes_room_at_once_or_when_it_saves_w
         assert (start.task_id, start.reason) == (tid("waits"), "Tier 3, its window has begun, and it fits")
 
 
-def test_who_began_less_than_five_minutes_ago_makes_no_room_for_a_first_turn() -> None:
-    """Of two that take each other's room one must get on, or they would do so for ever."""
+def test_for_a_first_turn_makes_room_also_who_has_just_begun() -> None:
+    """There is one first turn to a task, so nobody is stopped for ever; and the next plan may take the window."""
     scheduler = night(timed("busy", minutes=240, tier=2, cpu=2), timed("waits", tier=3, cpu=4))
     turn(scheduler, *begun("busy"))
     at_us = 237 * MINUTE_US
     assert started(opens(scheduler, saving("low", cpu=2, run=LATE), at_us=at_us)) == ["low"]
-    ended = [AttemptStarted(at_us, f"{LATE}.low", 1), AttemptSucceeded(at_us, tid("busy"), 1)]
-    assert stopped(turn(scheduler, *ended)) == []
-    assert stopped(turn(scheduler, TimePassed(241 * MINUTE_US))) == []
-    assert stopped(turn(scheduler, TimePassed(242 * MINUTE_US))) == ["low"]
+    turn(scheduler, AttemptStarted(at_us, f"{LATE}.low", 1), AttemptSucceeded(at_us, tid("busy"), 1))
+    another = timed("another", tier=3, cpu=4, run="third.2026-03-02")  # now windows are looked for again
+    assert stopped(opens(scheduler, another, at_us=239 * MINUTE_US, run="third.2026-03-02")) == ["low"]
+
+
+@pytest.mark.parametrize(
+    ("gap_min", "window"), [(65, (48, 60)), (55, (48, 54)), (20, (48, 51)), (10, (110, 122))]
+)
+def test_a_first_turn_that_would_come_too_late_is_half_or_a_quarter_as_long(
+    gap_min: int, window: tuple[int, int]
+) -> None:
+    """The machine is free from 04:00 until Tier 1 needs all of it for five hours: for so many minutes."""
+    close_us = (240 + gap_min) * MINUTE_US
+    close = timed(
+        "close", minutes=300, cpu=4, release_us=close_us, deadline_us=close_us + 5 * HOUR_US + MINUTE_US
+    )
+    scheduler = night(timed("busy", minutes=239, tier=2, cpu=4), saving("wide"), close)
+    turn(scheduler, *begun("busy"))
+    turn(scheduler, TimePassed(182 * MINUTE_US))
+    _, *found = scheduler._books.reservation.windows[tid("wide")]
+    assert tuple(found) == window
 
 
 def test_tier_2_and_what_cannot_checkpoint_make_no_room_for_a_window() -> None:
