@@ -100,7 +100,8 @@ class TaskBook:
 class ReadyQueue:
     """Ready tasks of one shape, in the policy's order: by latest start, then release, then id.
 
-    An entry is two numbers to order by, task id, stamp, and the task. Entries are dropped lazily: one whose stamp is not the task's present stamp is dead.
+    An entry is two numbers to order by, task id, stamp, and the task. Entries are dropped lazily: one whose stamp is not the
+    task's present stamp is dead.
     """
 
     __slots__ = (
@@ -287,9 +288,8 @@ class Books:
     stirred: list[ReadyQueue] = field(default_factory=list)  # queues whose place in line may have changed
     alarms: Alarms = field(default_factory=Alarms)
     room: Room = field(default_factory=Room)
-    lower_use: dict[str, int] = field(
-        default_factory=dict
-    )  # what Tiers 2 and 3 hold, by resource, if anything is kept from them
+    # What Tiers 2 and 3 hold, by resource, if anything is kept from them.
+    lower_use: dict[str, int] = field(default_factory=dict)
     ending: dict[str, None] = field(default_factory=dict)  # tasks that hold room and were told to stop
     moved: list[TaskBook] = field(default_factory=list)  # tasks that took or gave back room in this turn
     unsettled: list[TaskBook] = field(default_factory=list)  # tasks whose upstream changed in this turn

@@ -110,9 +110,7 @@ class Scheduler:
         books = self._books
         books.decisions = []
         only_began = True
-        facts = (
-            events if isinstance(events, list) else list(events)
-        )  # a list is gone through in half of the time
+        facts = events if isinstance(events, list) else list(events)  # which takes half of the time
         for event in facts:
             at_us: int = event.at_us
             if at_us > books.now_us:

@@ -93,9 +93,8 @@ def enter_run(books: Books, plan: RunPlan, opened_us: int) -> list[TaskBook]:
             one.slos += (record,)
     inherit(books, own, before, in_order=in_order)
     books.reservation.is_stale = True
-    if (
-        has_tier_1 or before or books.has_circle
-    ):  # Tier 1, what it waits for, or its latest starts may be others now
+    # Tier 1, what it waits for, or its latest starts may be others now.
+    if has_tier_1 or before or books.has_circle:
         books.reservation.frame = None
     if books.policy.order == "weight":
         _weigh(own)

@@ -17,9 +17,7 @@ class Shortage:
     is_for_ever: bool  # it would not fit an empty machine either
 
 
-short_of = cache(
-    Shortage
-)  # what would be equal is one object, so that telling whether it has changed costs nothing
+short_of = cache(Shortage)  # what would be equal is one object: telling whether it has changed costs nothing
 NO_CPU = short_of("bin", "cpu", is_for_ever=False)
 
 
