@@ -25,6 +25,9 @@ from prometheus.core.instants import iso
 from prometheus.ledger.contract import LeaseHeldError, LedgerUnavailableError
 
 BUSY_SECONDS = 2.0  # how long a statement waits for another writer, such as a backup
+MAKING_SECONDS = (
+    30.0  # how long who makes its tables waits for others who do the same, on a disk that is busy
+)
 
 _ALONE = {"desk_is_alone": True}  # our own execution option: the transaction shuts out other writers
 _TRY_AGAIN = {
@@ -66,8 +69,14 @@ class SqliteBackend:
     @contextmanager
     def making(self) -> Iterator[sa.Connection]:
         with self.engine.connect().execution_options(**_ALONE) as connection:
-            yield connection
-            connection.commit()
+            held = connection.connection.dbapi_connection
+            assert held is not None
+            _wait_at_most(held, MAKING_SECONDS)
+            try:
+                yield connection
+                connection.commit()
+            finally:
+                _wait_at_most(held, BUSY_SECONDS)
 
     def begin(self, cursor: DBAPICursor) -> None:
         cursor.execute("BEGIN IMMEDIATE")
@@ -144,6 +153,12 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin when we say so
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _wait_at_most(connection: DBAPIConnection, seconds: float) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={int(1000 * seconds)}")
+    cursor.close()
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -1,8 +1,8 @@
 """What comes next, of very many things that come: entries in any order in, the earliest out.
 
 Most lie sorted, and what came since lies on a heap, which is sorted in when it has grown to a share of the rest. To sort
-tuples takes Python a third to two thirds of the time that taking them from a heap one by one does, and with tens of thousands
-on it a heap is where a simulated night spends its time.
+tuples takes Python a third to two thirds of the time that taking them from a heap one by one does, and with tens of
+thousands on it a heap is where a simulated night spends its time.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from prometheus.ledger.contract import LeaseHeldError, LedgerUnavailableError
 from prometheus.ledger.memory import MemoryLedger
 from prometheus.ledger.opening import BEFORE_THE_FIRST, migrate, open_ledger, schema_revision
 from prometheus.ledger.postgres import PostgresBackend
-from prometheus.ledger.sqlite import SqliteBackend
+from prometheus.ledger.sqlite import BUSY_SECONDS, SqliteBackend
 
 
 @pytest.fixture
@@ -272,6 +272,17 @@ def test_many_may_open_a_fresh_ledger_at_once(url: str) -> None:
         thread.join()
     assert not faults
     assert schema_revision(url) == tables.HEAD
+
+
+def test_who_makes_a_ledger_waits_longer_for_another_than_a_turn_does(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None, check_same_thread=False)
+    other.execute("PRAGMA journal_mode=WAL")
+    other.execute("BEGIN IMMEDIATE")
+    releasing = threading.Timer(BUSY_SECONDS + 0.5, lambda: other.execute("COMMIT"))
+    releasing.start()
+    open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}").close()
+    releasing.join()
+    other.close()
 
 
 def test_a_missing_driver_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
