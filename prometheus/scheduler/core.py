@@ -175,7 +175,7 @@ class Scheduler:
 
     def next_wakeup_us(self) -> int | None:
         """The instant at which something is due without any further fact; None if nothing is."""
-        at_us = self._books.alarms.next_us()
+        at_us = self.next_alarm_us()
         return None if at_us >= NEVER_US else at_us
 
     def next_alarm_us(self) -> int:

@@ -28,7 +28,8 @@ def inherit(books: Books, own: Sequence[TaskBook], before: Sequence[TaskBook], *
     if in_order:
         for book in reversed(own):
             _set(books, book, book.downstream)
-    if (not in_order and not _inherit_within(books, own)) or (before and _closes_a_circle(books, own)):
+    is_whole = in_order or _inherit_within(books, own)
+    if not is_whole or (before and _closes_a_circle(books, own)):
         books.has_circle = True
         _inherit_anew(books)
         return

@@ -46,10 +46,9 @@ class Room:
         self._bins: dict[str, BinBook] = {}
         self._by_free: list[tuple[int, str]] = []  # (free cpu, bin id) of the bins that are offered, in order
         self.holders: dict[str, tuple[Demand, Place]] = {}  # who holds what and where, oldest first
-        self._oldest: list[
-            str
-        ] = []  # the first of them, who are named; fewer than are named = to be looked up
-        self._named = ""  # they in words
+        # The first of them, who are named, and they in words; fewer than are named = to be looked up.
+        self._oldest: list[str] = []
+        self._named = ""
         self._pool_size: dict[str, int] = {}
         self._pool_used: dict[str, int] = {}
         self._pool_holders: dict[str, dict[str, None]] = {}  # oldest first

@@ -43,18 +43,13 @@ def stretch_of(books: Books, book: TaskBook) -> int:
 
 
 def earliest_stretch(
-    books: Books,
-    book: TaskBook,
-    outrun: Sequence[tuple[Amounts, int]] = (),
-    within: int = WITHIN_BINS,
-    count: int = 0,
+    books: Books, book: TaskBook, count: int, outrun: Sequence[tuple[Amounts, int]], within: int = WITHIN_BINS
 ) -> int | None:
-    """The first bin from which on it would fit for a window's length; None if there is none so soon.
+    """The first bin from which on it would fit for so many bins; None if there is none so soon.
 
-    `outrun` is what `outrunning` found; `count` is another length.
+    `outrun` is what `outrunning` found.
     """
-    here = books.now_us // BIN_US
-    count, capacity = count or stretch_of(books, book), books.room.totals()
+    here, capacity = books.now_us // BIN_US, books.room.totals()
     first = books.reservation.earliest(book.amounts, capacity, here, count, here + within)
     while first is not None and any(first < until for _, until in outrun):
         if _fits_beside(books, book, outrun, first):
@@ -123,14 +118,14 @@ def _stretch_for(
 ) -> tuple[int | None, int]:
     """Where the window of a task is to be, and its length: shorter for a first turn that would come too late otherwise."""
     count, here = stretch_of(books, book), books.now_us // BIN_US
-    first = earliest_stretch(books, book, outrun)
+    first = earliest_stretch(books, book, count, outrun)
     if not can_make_room(books, book) or not is_first_turn(books, book):
         return first, count
     by = (book.ready_us + books.policy.starts_within_us) // BIN_US
     if (first is not None and first <= by) or by < here:
         return first, count
     for shorter in (count // 2, count // 4):
-        sooner = earliest_stretch(books, book, outrun, by + 1 - here, shorter) if shorter else None
+        sooner = earliest_stretch(books, book, shorter, outrun, by + 1 - here) if shorter else None
         if sooner is not None:
             return sooner, shorter
     return first, count

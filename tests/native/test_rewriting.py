@@ -89,6 +89,17 @@ class Said:
     assert len({said(1), said(1), said(2)}) == 2
 
 
+def test_constants_are_final_to_the_compiler_and_nothing_else_is() -> None:
+    source = "from __future__ import annotations\nLIMIT = 3\n_MARGIN: int = 4  # up\n_T = 5\nShape = int"
+    assert rewritten(source).split("\n") == [
+        "from __future__ import annotations; from typing import Final",
+        "LIMIT: Final = 3",
+        "_MARGIN: Final[int] = 4  # up",
+        "_T = 5",
+        "Shape = int",
+    ]
+
+
 def test_a_field_that_it_does_not_know_is_refused_and_not_compiled_otherwise() -> None:
     source = "@dataclass\nclass Bag:\n    found: int = field(default=1, repr=False)\n\n"
     with pytest.raises(ValueError, match=r"field\(default=1, repr=False\).*default_factory alone"):
